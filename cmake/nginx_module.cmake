@@ -1,0 +1,43 @@
+# ngx_http_api_key_module.so: two nginx modules in one file, for the nginx that NGX_OBJS was configured for.
+set(MODULE_SOURCES
+    ngx_module/access_phase.cpp
+    ngx_module/answer.cpp
+    ngx_module/credentials.cpp
+    ngx_module/directives.cpp
+    ngx_module/key_zone.cpp
+    ngx_module/module.cpp
+    ngx_module/modules.c
+    ngx_module/park.cpp
+    ngx_module/redis_conf.cpp
+    ngx_module/redis_link.cpp
+    ngx_module/request_ctx.cpp
+    ngx_module/variables.cpp
+    ngx_module/worker.cpp)
+
+# nginx's headers are C and not ours: no warnings from them.
+add_library(nginx_headers INTERFACE)
+target_include_directories(nginx_headers SYSTEM INTERFACE
+    ${NGX_SRC}/src/core ${NGX_SRC}/src/event ${NGX_SRC}/src/event/modules ${NGX_SRC}/src/os/unix
+    ${NGX_SRC}/src/http ${NGX_SRC}/src/http/modules ${NGX_SRC}/src/http/v2 ${NGX_SRC}/src/http/v3
+    ${NGX_OBJS})
+
+add_library(nginx_glue OBJECT ${MODULE_SOURCES})
+target_link_libraries(nginx_glue PRIVATE nginx_headers warnings apikey_core)
+
+function(add_nginx_module target)
+    add_library(${target} MODULE $<TARGET_OBJECTS:nginx_glue> ${ARGN})
+    set_target_properties(${target} PROPERTIES PREFIX "" OUTPUT_NAME ngx_http_api_key_module)
+    target_link_libraries(${target} PRIVATE OpenSSL::Crypto ZLIB::ZLIB PkgConfig::HIREDIS)
+endfunction()
+
+add_nginx_module(ngx_http_api_key_module $<TARGET_OBJECTS:apikey_core>)
+
+# The module without the checks that tie a reply to its question: t/identity_oracle_bites.t shows that they are needed.
+if(NOT PARTS STREQUAL "module")
+    add_library(unchecked_pairing OBJECT tests/unchecked/answers_question.cpp)
+    target_link_libraries(unchecked_pairing PRIVATE apikey_core strict_warnings)
+    add_nginx_module(unchecked_module $<TARGET_OBJECTS:unchecked_pairing>
+                     $<FILTER:$<TARGET_OBJECTS:apikey_core>,EXCLUDE,/core/answers_question>)
+    set_target_properties(unchecked_module PROPERTIES
+                          LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests/unchecked)
+endif()

@@ -1,0 +1,141 @@
+#include "core/bearer.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+namespace apikey {
+namespace {
+
+constexpr std::string_view kScheme = "bearer";
+
+constexpr bool is_ows(char c) noexcept {
+    return c == ' ' || c == '\t';
+}
+
+std::string_view trim_ows(std::string_view text) noexcept {
+    while (!text.empty() && is_ows(text.front()))
+        text.remove_prefix(1);
+    while (!text.empty() && is_ows(text.back()))
+        text.remove_suffix(1);
+    return text;
+}
+
+constexpr char lower(char c) noexcept {
+    return static_cast<char>(c | 0x20);
+}
+
+// Does the value begin with the scheme, as a whole word?
+bool names_bearer(std::string_view value) noexcept {
+    if (value.size() < kScheme.size()) return false;
+    bool same = true;
+    for (std::size_t i = 0; i < kScheme.size(); ++i)
+        same &= lower(value[i]) == kScheme[i];
+    return same && (value.size() == kScheme.size() || is_ows(value[kScheme.size()]));
+}
+
+// Sixteen bytes, looked at in a few vector instructions (GCC and clang; any processor).
+using Block = unsigned char __attribute__((vector_size(16)));
+
+// Are these sixteen bytes token68 without its padding (RFC 9110 §11.2): ALPHA, DIGIT, - . _ ~ + /
+bool is_token68_block(const char* bytes) noexcept {
+    Block block;
+    std::memcpy(&block, bytes, sizeof block);
+    const auto letter = (block | 0x20) - 'a' < 26;
+    const auto digit_or_dash = block - '-' <= '9' - '-';  // - . / 0-9
+    const auto right = letter | digit_or_dash | (block == '_') | (block == '~') | (block == '+');
+    std::array<std::uint64_t, 2> halves;
+    std::memcpy(halves.data(), &right, sizeof halves);
+    return (halves[0] & halves[1]) == ~std::uint64_t{0};
+}
+
+bool all_token68(std::string_view text) noexcept {
+    if (text.size() < sizeof(Block)) {
+        std::array<char, sizeof(Block)> padded;
+        padded.fill('A');
+        std::copy(text.begin(), text.end(), padded.begin());
+        return is_token68_block(padded.data());
+    }
+    const char* const last = text.data() + text.size() - sizeof(Block);
+    for (const char* block = text.data(); block < last; block += sizeof(Block)) {
+        if (!is_token68_block(block)) return false;
+    }
+    return is_token68_block(last);  // overlaps the one before it
+}
+
+// The length is looked at first: what is too long is not read.
+bool is_key(std::string_view text) noexcept {
+    if (text.empty() || text.size() > kMaxKeyBytes) return false;
+    while (!text.empty() && text.back() == '=')
+        text.remove_suffix(1);
+    return !text.empty() && all_token68(text);
+}
+
+Credentials as_credentials(std::string_view text) noexcept {
+    if (!is_key(text)) return {Credentials::Kind::malformed, {}};
+    return {Credentials::Kind::present, text};
+}
+
+std::string_view without_quotes(std::string_view value) noexcept {
+    const bool quoted = value.size() >= 2 && value.front() == '"' && value.back() == '"';
+    return quoted ? value.substr(1, value.size() - 2) : value;
+}
+
+// The value of a hex digit, or -1.
+constexpr int hex_value(char c) noexcept {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    return -1;
+}
+
+}  // namespace
+
+Credentials parse_authorization(std::string_view field_value) noexcept {
+    const std::string_view value = trim_ows(field_value);
+    if (!names_bearer(value)) return {};
+    // Only SP may separate; a HTAB stays in front of the token and makes it malformed.
+    std::string_view token = value.substr(kScheme.size());
+    while (!token.empty() && token.front() == ' ')
+        token.remove_prefix(1);
+    return as_credentials(token);
+}
+
+Credentials parse_key(std::string_view value) noexcept {
+    return as_credentials(trim_ows(value));
+}
+
+std::optional<std::string_view> find_cookie(std::string_view cookie_header_value, std::string_view name) noexcept {
+    std::string_view rest = cookie_header_value;
+    while (!rest.empty()) {
+        const std::size_t end = rest.find(';');
+        const std::string_view pair = rest.substr(0, end);
+        const std::size_t equals = pair.find('=');
+        if (equals != std::string_view::npos && trim_ows(pair.substr(0, equals)) == name) {
+            return without_quotes(trim_ows(pair.substr(equals + 1)));
+        }
+        if (end == std::string_view::npos) break;
+        rest.remove_prefix(end + 1);
+    }
+    return std::nullopt;
+}
+
+std::optional<std::string_view> percent_decode(std::string_view in, std::span<char> out) noexcept {
+    std::size_t length = 0;
+    for (std::size_t i = 0; i < in.size(); ++i) {
+        if (length == out.size()) return std::nullopt;
+        if (in[i] != '%') {
+            out[length++] = in[i];
+            continue;
+        }
+        if (in.size() - i < 3) return std::nullopt;
+        const int high = hex_value(in[i + 1]);
+        const int low = hex_value(in[i + 2]);
+        if (high < 0 || low < 0) return std::nullopt;
+        out[length++] = static_cast<char>(high * 16 + low);
+        i += 2;
+    }
+    return std::string_view(out.data(), length);
+}
+
+}  // namespace apikey

@@ -1,0 +1,344 @@
+#include "core/redis/lookup_session.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+namespace apikey::redis {
+
+namespace {
+
+constexpr std::uint8_t kPlaces = 4;  // lookups in a row whose replies differ in length
+// The longest reply to a lookup is seven fields of kMaxFieldBytes: with these limits a connection never holds more than
+// 64 KiB, whatever its peer sends (buffers grow by doubling).
+constexpr Pipeline::Limits kLimits{.unparsed_bytes = 8192, .reply_bytes = 32768, .reply_nodes = 16};
+constexpr std::size_t kSlice = 4096;  // bytes given to the parser at once
+constexpr Millis kDeadlineSlack = 5;  // lookups this close to their end are finished together
+constexpr std::size_t kMostWordChars = 120;
+constexpr std::size_t kKeptFieldBytes = 256;  // longer fields are rare: their memory is given back
+
+// Redis' own words, fit for a log line. Everything that it repeats of a command stands in quotes, and whatever else is
+// secret has a digit somewhere: both end the text.
+std::string plain_words(std::string_view text) {
+    const auto is_plain = [](char c) {
+        return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == ' ' || c == ',' || c == '.' || c == '-';
+    };
+    return std::string(text.begin(), std::find_if_not(text.begin(), text.end(), is_plain)).substr(0, kMostWordChars);
+}
+
+}  // namespace
+
+LookupSession::LookupSession(Options options)
+    : options_(std::move(options)),
+      epoch_key_(Names(options_.prefix).epoch),
+      key_name_(Names(options_.prefix).keys),
+      key_stem_(key_name_.size()),
+      pipeline_(kLimits) {
+    key_name_.resize(key_stem_ + kDigestHexChars);
+}
+
+// --- the connection's life -------------------------------------------------------------------------------------
+
+void LookupSession::connected(Millis now) {
+    pipeline_.reset();
+    trust_.lost();
+    why_.clear();
+    connected_ = true;
+    ready_ = false;
+    progress_ = role_asked_ = now;
+    if (!options_.password.empty() && !options_.user.empty()) {
+        send(Expect::auth, {"AUTH", options_.user, options_.password});
+    } else if (!options_.password.empty()) {
+        send(Expect::auth, {"AUTH", options_.password});
+    }
+    if (options_.database != 0) send(Expect::select, {"SELECT", std::to_string(options_.database)});
+    send(Expect::server_info, {"INFO", "server"});
+    send(Expect::role_info, {"INFO", "replication"});
+    send(Expect::epoch, {"GET", epoch_key_});
+}
+
+template <class Line>
+void LookupSession::drop(Line& line) {
+    for (Lookup* lookup : line) {
+        finish(lookup, Outcome::unavailable);
+        leave_line(lookup);
+    }
+    line.clear();
+}
+
+void LookupSession::disconnected() {
+    connected_ = false;
+    ready_ = false;
+    trust_.lost();
+    pipeline_.reset();
+    drop(held_);
+    drop(sent_);
+}
+
+bool LookupSession::fail(std::string why) {
+    why_ = std::move(why);
+    connected_ = false;
+    return false;
+}
+
+void LookupSession::fail_all() {
+    disconnected();
+    drop(queued_);
+}
+
+// --- asking ----------------------------------------------------------------------------------------------------
+
+LookupSession::Lookup* LookupSession::make() {
+    if (free_.empty()) {
+        // Room first, so that giving back never allocates.
+        if (free_.capacity() <= storage_.size()) free_.reserve(2 * storage_.size() + 1);
+        return &storage_.emplace_back();
+    }
+    Lookup* lookup = free_.back();
+    free_.pop_back();
+    return lookup;
+}
+
+LookupSession::Lookup* LookupSession::ask(const Digest& digest, void* asker, Millis now) {
+    if (storage_.size() - free_.size() >= options_.most_waiting) return nullptr;
+    Lookup* lookup = make();
+    lookup->digest = digest;
+    lookup->asker = asker;
+    lookup->outcome = Outcome::unavailable;
+    lookup->deadline = now + options_.timeout;
+    lookup->owned = lookup->in_line = true;
+    lookup->finished = lookup->repeated = false;
+    queued_.push_back(lookup);
+    ++waiting_;
+    return lookup;
+}
+
+void LookupSession::abandon(Lookup* lookup) noexcept {
+    lookup->asker = nullptr;
+    if (lookup->finished) return;  // among the done: the owner releases it
+    lookup->finished = true;
+    --waiting_;
+    release(lookup);
+}
+
+void LookupSession::release(Lookup* lookup) noexcept {
+    lookup->owned = false;
+    if (!lookup->in_line) give_back(lookup);
+}
+
+void LookupSession::leave_line(Lookup* lookup) noexcept {
+    lookup->in_line = false;
+    if (!lookup->owned) give_back(lookup);
+}
+
+void LookupSession::give_back(Lookup* lookup) noexcept {
+    KeyFacts& facts = lookup->facts;
+    for (std::string* field : {&facts.id, &facts.user, &facts.name, &facts.prefix, &facts.scopes}) {
+        if (field->capacity() > kKeptFieldBytes) std::string().swap(*field);
+    }
+    free_.push_back(lookup);
+}
+
+void LookupSession::finish(Lookup* lookup, Outcome outcome) {
+    if (lookup->finished) return;
+    lookup->finished = true;
+    lookup->outcome = outcome;
+    --waiting_;
+    done_.push_back(lookup);
+}
+
+template <class Visit>
+void LookupSession::for_all_in_line(const Visit& visit) const {
+    std::for_each(held_.begin(), held_.end(), visit);
+    std::for_each(sent_.begin(), sent_.end(), visit);
+    std::for_each(queued_.begin(), queued_.end(), visit);
+}
+
+Millis LookupSession::next_deadline() const noexcept {
+    Millis first = 0;
+    const auto look_at = [&](const Lookup* lookup) {
+        if (!lookup->finished && (first == 0 || lookup->deadline < first)) first = lookup->deadline;
+    };
+    for_all_in_line(look_at);  // not only the first: repeated ones are older
+    return first;
+}
+
+// --- bytes and time --------------------------------------------------------------------------------------------
+
+void LookupSession::send(Expect what, std::initializer_list<std::string_view> arguments) {
+    pipeline_.send(static_cast<Pipeline::Tag>(what), arguments);
+}
+
+void LookupSession::send_check(Millis now) {
+    if (now - role_asked_ >= options_.heartbeat) {
+        role_asked_ = now;
+        send(Expect::role_info, {"INFO", "replication"});
+    }
+    send(Expect::epoch, {"GET", epoch_key_});
+}
+
+void LookupSession::send_lookup(Lookup* lookup) {
+    const DigestHex hex = to_hex(lookup->digest);
+    std::memcpy(key_name_.data() + key_stem_, hex.data(), hex.size());
+    std::array<std::string_view, 2 + kFactFields.size() + kPlaces> command{"HMGET", key_name_};
+    const auto end = std::copy(kFactFields.begin(), kFactFields.end(), command.begin() + 2);
+    lookup->place = next_place_;
+    next_place_ = static_cast<std::uint8_t>((next_place_ + 1) % kPlaces);
+    std::fill_n(end, lookup->place, kMarkField);
+    const std::size_t words = 2 + kFactFields.size() + lookup->place;
+    pipeline_.send(static_cast<Pipeline::Tag>(Expect::lookup), std::span(command).first(words));
+    sent_.push_back(lookup);
+}
+
+std::string_view LookupSession::output(Millis now) {
+    if (ready_ && !queued_.empty()) {
+        if (pipeline_.outstanding() == 0) progress_ = now;
+        if (!trust_.proven()) send_check(now);
+        for (Lookup* lookup : queued_) {
+            if (lookup->finished) {
+                leave_line(lookup);
+            } else {
+                send_lookup(lookup);
+            }
+        }
+        queued_.clear();
+        send_check(now);
+    }
+    return pipeline_.output();
+}
+
+bool LookupSession::feed(std::string_view bytes, Millis now) {
+    if (!connected_) return false;
+    for (; !bytes.empty(); bytes.remove_prefix(std::min(bytes.size(), kSlice))) {
+        pipeline_.feed(bytes.substr(0, kSlice));
+        if (!take_answers(now)) return false;
+    }
+    return true;
+}
+
+bool LookupSession::take_answers(Millis now) {
+    Pipeline::Answer answer;
+    for (;;) {
+        switch (pipeline_.next(&answer)) {
+            case Pipeline::Next::need_bytes: return true;
+            case Pipeline::Next::failed: return fail("Redis sent " + pipeline_.failure());
+            case Pipeline::Next::answer:
+                progress_ = now;
+                if (!take_answer(answer, now)) return false;
+        }
+    }
+}
+
+bool LookupSession::take_answer(const Pipeline::Answer& answer, Millis now) {
+    const auto what = static_cast<Expect>(answer.tag);
+    const ReplyView& reply = answer.reply;
+    if (what == Expect::lookup) return take_facts(reply);
+    if (reply.is(ReplyType::error)) return take_error(what, reply.text());
+    switch (what) {
+        case Expect::auth:
+        case Expect::select: return reply.is(ReplyType::status) || fail("Redis sent a reply of another kind");
+        case Expect::server_info: return take_server_info(reply);
+        case Expect::role_info: return take_role(reply);
+        case Expect::epoch: return take_epoch(reply, now);
+        case Expect::lookup: break;
+    }
+    return fail("Redis sent a reply of another kind");
+}
+
+bool LookupSession::take_error(Expect what, std::string_view text) {
+    switch (what) {
+        case Expect::auth: return fail("Redis refused the user or password: " + plain_words(text));
+        case Expect::select: return fail("Redis refused SELECT: " + plain_words(text));
+        case Expect::server_info:
+        case Expect::role_info: return fail("Redis refused INFO: " + plain_words(text));
+        case Expect::epoch: return fail("Redis refused GET of the epoch: " + std::string(error_code(text)));
+        case Expect::lookup: break;
+    }
+    return fail("Redis refused HMGET of a key: " + std::string(error_code(text)));
+}
+
+bool LookupSession::take_server_info(const ReplyView& reply) {
+    const std::string_view run_id = info_field(reply.text(), "run_id");
+    if (!reply.is(ReplyType::string) || run_id.empty()) return fail("Redis' INFO names no run_id");
+    trust_.connected(run_id);
+    return true;
+}
+
+bool LookupSession::take_role(const ReplyView& reply) {
+    if (!reply.is(ReplyType::string)) return fail("Redis sent a reply of another kind");
+    if (info_field(reply.text(), "role") != "master") return fail("Redis is a replica; a master is needed");
+    ready_ = true;
+    return true;
+}
+
+bool LookupSession::take_facts(const ReplyView& reply) {
+    if (sent_.empty()) return fail("Redis sent a reply that nobody asked for");
+    Lookup* lookup = sent_.front();
+    if (reply.is(ReplyType::error)) {
+        if (error_code(reply.text()) != "WRONGTYPE") return take_error(Expect::lookup, reply.text());
+        lookup->status = FactsStatus::corrupt;
+    } else {
+        lookup->status = decode_facts(reply, lookup->digest, lookup->facts, lookup->place);
+    }
+    if (lookup->status == FactsStatus::mismatch) {
+        ++notice_.pairing_mismatches;
+        return fail("Redis sent a reply that belongs to another question");
+    }
+    if (lookup->status == FactsStatus::corrupt) ++notice_.corrupt_keys;
+    sent_.pop_front();
+    held_.push_back(lookup);
+    return true;
+}
+
+bool LookupSession::take_epoch(const ReplyView& reply, Millis now) {
+    if (!reply.is(ReplyType::string) && !reply.is(ReplyType::nil)) {
+        return fail("Redis sent a reply of another kind");
+    }
+    const Trust::Interval interval = trust_.observe(reply.text());
+    if (interval == Trust::Interval::untrusted && !held_.empty()) ++notice_.untrusted_batches;
+    for (Lookup* lookup : held_)
+        settle(lookup, interval, now);
+    held_.clear();
+    return true;
+}
+
+void LookupSession::settle(Lookup* lookup, Trust::Interval interval, Millis now) {
+    if (interval == Trust::Interval::renewed && !lookup->repeated && !lookup->finished && now < lookup->deadline) {
+        lookup->repeated = true;
+        queued_.push_back(lookup);
+        return;
+    }
+    Outcome outcome = Outcome::unavailable;
+    if (interval == Trust::Interval::trusted) {
+        if (lookup->status == FactsStatus::found) outcome = Outcome::found;
+        if (lookup->status == FactsStatus::absent) outcome = Outcome::unknown;
+    }
+    finish(lookup, outcome);
+    leave_line(lookup);
+}
+
+void LookupSession::expire(Millis now) {
+    const auto finish_due = [&](Lookup* lookup) {
+        if (lookup->deadline <= now + kDeadlineSlack) finish(lookup, Outcome::unavailable);
+    };
+    for_all_in_line(finish_due);
+}
+
+bool LookupSession::tick(Millis now) {
+    expire(now);
+    if (!connected_) return true;
+    if (pipeline_.outstanding() != 0) {
+        return now - progress_ < 2 * options_.timeout || fail("Redis does not answer");
+    }
+    if (now - progress_ >= options_.heartbeat) {
+        progress_ = now;
+        send_check(now);
+    }
+    return true;
+}
+
+Millis LookupSession::next_heartbeat() const noexcept {
+    return progress_ + (pipeline_.outstanding() != 0 ? 2 * options_.timeout : options_.heartbeat);
+}
+
+}  // namespace apikey::redis

@@ -1,0 +1,177 @@
+// A worker's conversation with Redis: key lookups in, verdict material out, without sockets or clocks.
+//
+// On a new connection it sends AUTH, SELECT, INFO (run_id and role) and GET epoch in one go. Lookups are collected and
+// leave in batches, one per output(), each of the form
+//
+//   batch := [check] HMGET* check       the first only where the last epoch seen proves nothing
+//   check := [INFO] GET epoch           INFO once per heartbeat: is it still a master?
+//
+// The answers of a batch are held back until the epoch at its end has come: only then is it known whether they may be
+// believed (trust.hpp), and a slip anywhere in between fails them all. An idle connection sends a check as its heartbeat.
+//
+// A reply that found something names its key (`hash`). One that found nothing does not, so every lookup also asks for
+// 0 to 3 fields that no key has, in turn: the length of the reply tells its place, and a reply that was repeated, lost
+// or put elsewhere is noticed there, too.
+//
+// A lookup whose asker has gone (abandon()) or whose time is up stays in its place until its reply has come, so that the
+// replies behind it keep their owners. Whatever cannot be explained fails the connection: the owner closes it and says
+// disconnected(), which fails every lookup that was sent, and starts again with connected(). Nothing is resynchronised.
+//
+// Time is in milliseconds of any clock that does not go back. Not thread-safe: one per worker.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "core/digest.hpp"
+#include "core/key_facts.hpp"
+#include "core/redis/names.hpp"
+#include "core/redis/pipeline.hpp"
+#include "core/redis/trust.hpp"
+
+namespace apikey::redis {
+
+using Millis = std::int64_t;
+
+class LookupSession {
+  public:
+    struct Options {
+        std::string prefix{kDefaultPrefix};  // of every Redis name
+        std::string user;                    // ACL user, empty: the default user
+        std::string password;                // empty: no AUTH
+        int database = 0;
+        Millis timeout = 250;             // from ask() to giving up
+        Millis heartbeat = 1000;          // how often it is asked for its role, and when idle for a sign of life
+        std::size_t most_waiting = 8192;  // lookups at once; each holds about 1 KiB
+    };
+
+    enum class Outcome : std::uint8_t { found, unknown, unavailable };
+
+    // One question. The session owns the memory; the asker may touch it from ask() until it has
+    // called release(), which it does once it has been handed the answer by take_done().
+    struct Lookup {
+        Digest digest{};
+        void* asker = nullptr;  // null: the asker has left
+        Outcome outcome = Outcome::unavailable;
+        KeyFacts facts;  // when found
+
+      private:
+        friend class LookupSession;
+        Millis deadline = 0;
+        FactsStatus status = FactsStatus::mismatch;  // of the reply, until its batch is settled
+        std::uint8_t place = 0;                      // how many marks its reply ends with
+        bool owned = false;                          // by the asker's side, until release() or an early abandon()
+        bool in_line = false;                        // queued_, sent_ or held_ have it
+        bool finished = false;                       // has its outcome
+        bool repeated = false;                       // was asked again because the epoch changed under it
+    };
+
+    // What is worth a line in the log; counted, so that the owner can rate-limit it.
+    struct Notice {
+        std::uint64_t corrupt_keys = 0;  // hashes that hold something else than the contract says
+        std::uint64_t pairing_mismatches = 0;
+        std::uint64_t untrusted_batches = 0;  // answers thrown away because of the epoch
+    };
+
+    explicit LookupSession(Options options);
+
+    // For a connection that is about to be made: the password may have changed in its file.
+    void set_password(std::string password) { options_.password = std::move(password); }
+
+    // --- the connection's life ---
+
+    // The transport is up: queues the handshake. Lookups asked for meanwhile follow it.
+    void connected(Millis now);
+    // The transport is gone: fails what was sent. What was not yet written goes to the next connection, if that comes
+    // before its time is up.
+    void disconnected();
+    // The last epoch seen on this connection names this Redis.
+    [[nodiscard]] bool is_proven() const noexcept { return trust_.proven(); }
+
+    // --- asking ---
+
+    // Asks for the key whose SHA-256 is `digest`. Null when too many wait already: answer "unavailable".
+    Lookup* ask(const Digest& digest, void* asker, Millis now);
+    // The asker is gone: no answer will be delivered for this lookup, and it must not be touched any more.
+    void abandon(Lookup* lookup) noexcept;
+    // Fails every lookup that still waits (the worker is stopping).
+    void fail_all();
+    // Swaps the lookups that are finished since the last call into `done`, which must be empty. An asker may ask or
+    // abandon while the owner walks through them: skip those whose asker is null, release() every one.
+    void take_done(std::vector<Lookup*>& done) noexcept { done.swap(done_); }
+    void release(Lookup* lookup) noexcept;
+    // Lookups whose askers still wait.
+    [[nodiscard]] std::size_t waiting() const noexcept { return waiting_; }
+    // When the first of them runs out of time (then call tick()); 0 when nobody waits. Looks at all of them.
+    [[nodiscard]] Millis next_deadline() const noexcept;
+
+    // --- bytes and time ---
+
+    // Ends the batch and gives the bytes to write; valid until the next call of anything but written().
+    std::string_view output(Millis now);
+    void written(std::size_t count) { pipeline_.written(count); }
+    // Takes what was read. False: close the connection; why() says why, without keys, hashes or passwords.
+    [[nodiscard]] bool feed(std::string_view bytes, Millis now);
+    // Lets time pass: finishes lookups whose time is up, queues the heartbeat. False: close the connection.
+    [[nodiscard]] bool tick(Millis now);
+    // When the connection itself needs a tick(): to send the heartbeat, or to notice that Redis is silent.
+    [[nodiscard]] Millis next_heartbeat() const noexcept;
+
+    [[nodiscard]] const std::string& why() const noexcept { return why_; }
+    // Counts since the last call.
+    Notice take_notice() noexcept { return std::exchange(notice_, {}); }
+
+  private:
+    enum class Expect : std::uint8_t { auth, select, server_info, role_info, epoch, lookup };
+
+    void send(Expect what, std::initializer_list<std::string_view> arguments);
+    void send_check(Millis now);
+    void send_lookup(Lookup* lookup);
+    [[nodiscard]] bool take_answers(Millis now);
+    [[nodiscard]] bool take_answer(const Pipeline::Answer& answer, Millis now);
+    [[nodiscard]] bool take_error(Expect what, std::string_view text);
+    [[nodiscard]] bool take_server_info(const ReplyView& reply);
+    [[nodiscard]] bool take_role(const ReplyView& reply);
+    [[nodiscard]] bool take_epoch(const ReplyView& reply, Millis now);
+    [[nodiscard]] bool take_facts(const ReplyView& reply);
+    void settle(Lookup* lookup, Trust::Interval interval, Millis now);
+    void expire(Millis now);
+    void finish(Lookup* lookup, Outcome outcome);
+    void leave_line(Lookup* lookup) noexcept;
+    template <class Line>
+    void drop(Line& line);
+    template <class Visit>
+    void for_all_in_line(const Visit& visit) const;
+    void give_back(Lookup* lookup) noexcept;
+    [[nodiscard]] bool fail(std::string why);
+    Lookup* make();
+
+    Options options_;
+    std::string epoch_key_;
+    std::string key_name_;  // scratch: prefix + "k:" + 64 hex
+    std::size_t key_stem_;
+    Pipeline pipeline_;
+    Trust trust_;
+    bool connected_ = false;
+    bool ready_ = false;     // the handshake told the run_id, and that it is a master
+    Millis progress_ = 0;    // when Redis last answered, or began to owe an answer
+    Millis role_asked_ = 0;  // when it was last asked for its role
+    std::uint8_t next_place_ = 0;
+    std::string why_;
+    Notice notice_;
+
+    std::deque<Lookup> storage_;  // stable addresses
+    std::vector<Lookup*> free_;
+    std::deque<Lookup*> queued_;  // asked, not yet given to the pipeline
+    std::deque<Lookup*> sent_;    // given to the pipeline, in the order of their replies
+    std::vector<Lookup*> held_;   // replied to, waiting for the epoch at the end of their batch
+    std::vector<Lookup*> done_;
+    std::size_t waiting_ = 0;
+};
+
+}  // namespace apikey::redis

@@ -1,0 +1,31 @@
+// The names in Redis (DESIGN §3.5), for nginx and apikeyd alike, and the prefix that all of them begin with.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace apikey::redis {
+
+inline constexpr std::string_view kDefaultPrefix = "apikey:";
+inline constexpr std::size_t kMaxPrefixBytes = 64;
+
+// Printable ASCII without spaces. The length is checked apart, since it gets another message.
+inline bool has_prefix_bytes(std::string_view prefix) noexcept {
+    return std::all_of(prefix.begin(), prefix.end(), [](char c) { return c > ' ' && c <= '~'; });
+}
+
+struct Names {
+    explicit Names(const std::string& prefix)
+        : keys(prefix + "k:"), epoch(prefix + "epoch"), leader(prefix + "leader"), changed(prefix + "changed") {}
+
+    [[nodiscard]] std::string key(std::string_view hash) const { return keys + std::string(hash); }
+
+    std::string keys;     // before a key's hash
+    std::string epoch;    // proves that everything is here
+    std::string leader;   // the lease
+    std::string changed;  // channel
+};
+
+}  // namespace apikey::redis

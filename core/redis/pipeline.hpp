@@ -1,0 +1,82 @@
+// A pipelined Redis connection without the connection: commands go in and bytes come out, bytes go
+// in and replies come out, in order, each with the tag of its command. nginx moves the bytes with
+// its event loop, apikeyd with Asio.
+//
+// Parses with hiredis' reader, bounded: its own object functions would reserve 4 GiB for one line.
+// Any surprise (bytes that are no RESP2, a reply that nobody asked for, a limit passed) fails the
+// pipeline for good; the owner closes the connection, and nothing is resynchronised.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <initializer_list>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "core/redis/reply.hpp"
+
+struct redisReader;
+
+namespace apikey::redis {
+
+class Pipeline {
+  public:
+    // What one reply may cost before the connection is given up.
+    struct Limits {
+        std::size_t unparsed_bytes = 64 * 1024;
+        std::size_t reply_bytes = 64 * 1024;
+        std::size_t reply_nodes = 256;
+    };
+    using Tag = std::uint64_t;
+    struct Answer {
+        Tag tag = 0;
+        ReplyView reply;  // valid until the next call of next(), feed() or reset()
+    };
+    enum class Next : std::uint8_t { answer, need_bytes, failed };
+
+    Pipeline();
+    explicit Pipeline(Limits limits);
+    ~Pipeline();
+    Pipeline(const Pipeline&) = delete;
+    Pipeline& operator=(const Pipeline&) = delete;
+
+    // Queues one command; `tag` comes back with its reply.
+    void send(Tag tag, std::span<const std::string_view> arguments);
+    void send(Tag tag, std::initializer_list<std::string_view> arguments);
+
+    // Bytes that wait to be written; valid until the next send(). written() takes `count` of them
+    // off.
+    [[nodiscard]] std::string_view output() const noexcept;
+    void written(std::size_t count);
+
+    // Takes in what was read. Then call next() until it does not give an answer.
+    void feed(std::string_view bytes);
+    // The next complete reply, in `*answer` (left alone otherwise).
+    Next next(Answer* answer);
+
+    // Commands sent (or waiting in output()) whose reply has not come out of next().
+    [[nodiscard]] std::size_t outstanding() const noexcept { return expected_.size(); }
+    // After Next::failed: what the peer did, in words without its data.
+    [[nodiscard]] const std::string& failure() const noexcept { return failure_; }
+
+    // Forgets everything: a new connection starts clean.
+    void reset();
+
+  private:
+    struct Builder;  // hiredis' object functions
+    Next fail(std::string what);
+
+    Limits limits_;
+    std::string output_;
+    std::size_t written_ = 0;
+    std::deque<Tag> expected_;
+    redisReader* reader_;
+    Reply reply_;
+    bool handed_out_ = false;  // reply_ is the caller's until the next call
+    std::string failure_;
+};
+
+}  // namespace apikey::redis

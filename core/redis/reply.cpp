@@ -1,0 +1,50 @@
+#include "core/redis/reply.hpp"
+
+#include <algorithm>
+
+namespace apikey::redis {
+namespace {
+
+constexpr std::size_t kMaxCodeChars = 24;
+
+// The place after the node at `at` and everything below it.
+std::size_t skip(const Reply& reply, std::size_t at) noexcept {
+    for (std::size_t open = 1; open > 0; --open)
+        open += reply.nodes[at++].elements;
+    return at;
+}
+
+}  // namespace
+
+std::string_view ReplyView::text() const noexcept {
+    if (!is_text() && !is(ReplyType::error)) return {};
+    return std::string_view(reply_->bytes).substr(node().offset, node().length);
+}
+
+ReplyView ReplyView::operator[](std::size_t index) const noexcept {
+    std::size_t at = node_ + 1;
+    for (; index > 0; --index)
+        at = skip(*reply_, at);
+    return {*reply_, at};
+}
+
+std::string_view info_field(std::string_view info, std::string_view field) noexcept {
+    for (std::size_t at = 0; at < info.size();) {
+        const std::size_t end = std::min(info.find("\r\n", at), info.size());
+        const std::string_view line = info.substr(at, end - at);
+        if (line.size() > field.size() && line.starts_with(field) && line[field.size()] == ':') {
+            return line.substr(field.size() + 1);
+        }
+        at = end + 2;
+    }
+    return {};
+}
+
+std::string_view error_code(std::string_view error_text) noexcept {
+    const std::string_view word = error_text.substr(0, error_text.find(' '));
+    const bool looks_like_one = !word.empty() && word.size() <= kMaxCodeChars &&
+                                std::all_of(word.begin(), word.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
+    return looks_like_one ? word : "ERR";
+}
+
+}  // namespace apikey::redis

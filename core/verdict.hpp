@@ -1,0 +1,33 @@
+// What was decided about one request. Every path through the module ends in exactly one of these.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace apikey {
+
+enum class Verdict : std::uint8_t {
+    valid,
+    missing,      // no key was presented
+    malformed,    // what was presented cannot be a key; nothing was looked up
+    invalid,      // nobody's key: unknown or revoked
+    expired,      // somebody's key, but its time is over
+    forbidden,    // a good key without a scope that is required here
+    unavailable,  // cannot be known now; says nothing about the key
+};
+
+// The value of $api_key_status (DESIGN §3.1).
+constexpr std::string_view status_name(Verdict verdict) noexcept {
+    switch (verdict) {
+        case Verdict::valid: return "valid";
+        case Verdict::missing: return "missing";
+        case Verdict::malformed: return "malformed";
+        case Verdict::invalid: return "invalid";
+        case Verdict::expired: return "expired";
+        case Verdict::forbidden: return "forbidden";
+        case Verdict::unavailable: break;
+    }
+    return "unavailable";
+}
+
+}  // namespace apikey

@@ -1,0 +1,15 @@
+// The decision: may this request pass, here and now?
+#pragma once
+
+#include "ngx_module/ngx.hpp"
+
+namespace apikey::ngx {
+
+// Access phase. NGX_DECLINED where no key is required, NGX_OK, NGX_AGAIN (parked), or the refusal's status.
+ngx_int_t access_handler(ngx_http_request_t* r) noexcept;
+
+// Precontent phase, reached only by requests that passed: withdraws our refusal where another rule let it in
+// (`satisfy any`), and warns where a protected location is entered by a subrequest, which nginx does not check.
+ngx_int_t passed_handler(ngx_http_request_t* r) noexcept;
+
+}  // namespace apikey::ngx

@@ -1,0 +1,85 @@
+// What nginx.conf says, as the request path reads it. Written while nginx.conf is read, const ever after.
+#pragma once
+
+#include <array>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/redis/url.hpp"
+#include "core/verdict.hpp"
+#include "ngx_module/ngx.hpp"
+
+namespace apikey::ngx {
+
+struct Address {
+    std::vector<std::byte> socket_address;  // a struct sockaddr of its family
+    std::string name;                       // for logs
+};
+
+// api_key_redis
+struct RedisConf {
+    redis::Url url;
+    std::vector<Address> addresses;
+    std::string password_file;  // empty: none
+    std::string password;       // of the URL, or of the file when nginx.conf was read
+    ngx_msec_t timeout = 250;
+    ngx_msec_t connect_timeout = 500;
+};
+
+// api_key_sidecar
+struct SidecarConf {
+    std::string socket_path;
+    std::string secret;  // the first line of secret_file, empty: none
+};
+
+struct MainConf {
+    ngx_shm_zone_t* zone;    // api_key_zone, null: none
+    RedisConf* redis;        // in the configuration's pool
+    ngx_str_t redis_prefix;  // api_key_redis_prefix
+    SidecarConf* sidecar;    // in the configuration's pool
+    bool used;               // api_key is on somewhere
+    bool warned_of_headers;  // warn_of_kept_headers() has spoken
+};
+
+// One word of api_key_source.
+struct Source {
+    enum class Place { bearer, header, argument, cookie };
+    Place place;
+    std::string_view name;  // of the header, argument or cookie; in the configuration's pool
+};
+
+// Lists live in the configuration's pool and are destroyed with it.
+using Sources = std::vector<Source>;
+using Scopes = std::vector<std::string_view>;
+
+struct LocationConf {
+    ngx_flag_t enabled;  // api_key
+    ngx_str_t realm;
+    ngx_str_t declared_in;  // the file and line of the api_key directive, for messages
+    Sources* sources;       // api_key_source, null: bearer
+    ngx_flag_t checksum;    // api_key_checksum
+    Scopes* required;       // api_key_require, null: none
+    // The values of WWW-Authenticate that this location may send, made when nginx.conf is read.
+    ngx_str_t challenge_missing;
+    ngx_str_t challenge_invalid;
+    ngx_str_t challenge_scope;
+};
+
+inline const MainConf& main_conf(ngx_http_request_t* r) noexcept {
+    return *static_cast<const MainConf*>(ngx_http_get_module_main_conf(r, ngx_http_api_key_module));
+}
+
+// The only way the request path gets at its configuration.
+inline const LocationConf& location_conf(ngx_http_request_t* r) noexcept {
+    return *static_cast<const LocationConf*>(ngx_http_get_module_loc_conf(r, ngx_http_api_key_module));
+}
+
+// directives.cpp
+extern ngx_command_t directives[];
+void* create_main_conf(ngx_conf_t* cf) noexcept;
+char* init_main_conf(ngx_conf_t* cf, void* conf) noexcept;
+void* create_location_conf(ngx_conf_t* cf) noexcept;
+char* merge_location_conf(ngx_conf_t* cf, void* parent, void* child) noexcept;
+
+}  // namespace apikey::ngx

@@ -1,0 +1,24 @@
+// The words of the directive that is being read, and how it is refused.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "ngx_module/ngx.hpp"
+#include "ngx_module/ngx_text.hpp"
+
+namespace apikey::ngx {
+
+// Word `index` of the directive; 0 is its name.
+inline std::string_view argument(ngx_conf_t* cf, ngx_uint_t index) {
+    return view(static_cast<ngx_str_t*>(cf->args->elts)[index]);
+}
+
+// Logs what is wrong, with the file and line that nginx is at (and the system's error, unless 0): what the setter of a
+// directive returns.
+inline char* wrong(ngx_conf_t* cf, const std::string& message, ngx_err_t error = 0) {
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, error, "%s", message.c_str());
+    return static_cast<char*>(NGX_CONF_ERROR);
+}
+
+}  // namespace apikey::ngx

@@ -1,0 +1,64 @@
+#include "ngx_module/park.hpp"
+
+#include "ngx_module/redis_link.hpp"
+
+namespace apikey::ngx {
+
+namespace {
+
+using Outcome = redis::LookupSession::Outcome;
+
+// The request ends (client gone, timeout of nginx): its lookup keeps its place among Redis' replies, without an asker.
+void abandon(void* data) noexcept {
+    auto& ctx = *static_cast<RequestCtx*>(data);
+    if (ctx.lookup != nullptr && worker_link() != nullptr) worker_link()->abandon(ctx.lookup);
+    ctx.lookup = nullptr;
+}
+
+bool add_cleanup(RequestCtx& ctx) noexcept {
+    if (ctx.has_cleanup) return true;
+    ngx_http_cleanup_t* cleanup = ngx_http_cleanup_add(ctx.request, 0);
+    if (cleanup == nullptr) return false;
+    cleanup->handler = abandon;
+    cleanup->data = &ctx;
+    ctx.has_cleanup = true;
+    return true;
+}
+
+}  // namespace
+
+ngx_int_t park(RequestCtx& ctx) noexcept {
+    ngx_http_request_t* r = ctx.request;
+    if (!add_cleanup(ctx)) {
+        abandon(&ctx);
+        return NGX_ERROR;
+    }
+    ctx.state = RequestCtx::State::parked;
+    ctx.parked_at = r->phase_handler;
+    ngx_event_t* read = r->connection->read;
+    if (read->ready) {
+        ngx_post_event(read, &ngx_posted_events);  // a FIN that is already here is seen, too
+    } else if (ngx_handle_read_event(read, 0) != NGX_OK) {
+        return NGX_ERROR;
+    }
+    r->read_event_handler = ngx_http_test_reading;
+    r->write_event_handler = ngx_http_request_empty_handler;
+    return NGX_AGAIN;
+}
+
+void resume(RequestCtx& ctx, const redis::LookupSession::Lookup& lookup) noexcept {
+    ngx_http_request_t* r = ctx.request;
+    ngx_connection_t* c = r->connection;
+    ctx.lookup = nullptr;
+    ctx.state = RequestCtx::State::resolved;
+    ctx.outcome = lookup.outcome;
+    if (ctx.outcome == Outcome::found && !copy_facts(ctx, lookup.facts)) ctx.outcome = Outcome::unavailable;
+    if (r->phase_handler != ctx.parked_at) return;  // its client left, and nginx' post_action took it elsewhere
+    ngx_http_set_log_request(c->log, r);
+    r->read_event_handler = ngx_http_block_reading;
+    r->write_event_handler = ngx_http_core_run_phases;
+    ngx_http_core_run_phases(r);
+    ngx_http_run_posted_requests(c);
+}
+
+}  // namespace apikey::ngx

@@ -1,0 +1,66 @@
+// What one request knows of its key: made by the access phase, read by variables, the answer and the log.
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+
+#include "core/digest.hpp"
+#include "core/redis/lookup_session.hpp"
+#include "core/verdict.hpp"
+#include "ngx_module/ngx.hpp"
+
+namespace apikey::ngx {
+
+// Copies in the request's pool, so that they live until the log phase is over.
+struct RequestFacts {
+    ngx_str_t id;
+    ngx_str_t user;
+    ngx_str_t name;
+    ngx_str_t prefix;
+    ngx_str_t scopes;
+    std::int64_t expires;
+};
+
+struct RequestCtx {
+    enum class State : std::uint8_t {
+        fresh,     // no key was looked up yet
+        parked,    // waits for Redis
+        resolved,  // `outcome` is what Redis said about `digest`
+    };
+
+    ngx_http_request_t* request = nullptr;
+    State state = State::fresh;
+
+    // The lookup: kept for the whole request, whatever locations it passes through.
+    Digest digest{};
+    redis::LookupSession::Outcome outcome = redis::LookupSession::Outcome::unavailable;
+    RequestFacts facts{};                            // when found
+    redis::LookupSession::Lookup* lookup = nullptr;  // while parked
+    ngx_int_t parked_at = 0;                         // r->phase_handler then
+    bool has_cleanup = false;                        // the request tells the link when it goes
+
+    // The verdict of the last protected location.
+    Verdict verdict = Verdict::missing;
+    bool overruled = false;  // it refused, but another rule let the request in (`satisfy any`)
+
+    // The refusal that nginx is to send, if any (answer.cpp).
+    ngx_int_t refusal = 0;                   // its status, 0: none
+    ngx_uint_t refused_at = 0;               // r->uri_changes then: a redirect changes it
+    ngx_table_elt_t* challenge = nullptr;    // our WWW-Authenticate line
+    ngx_table_elt_t* retry_after = nullptr;  // our Retry-After line
+    bool replace_body = false;               // the problem document is to be sent
+};
+
+static_assert(std::is_trivially_destructible_v<RequestCtx>, "freed with the pool, never destroyed");
+
+// The context of this request (of its main request, for a subrequest); null when no protected location was entered.
+// nginx forgets contexts on internal redirects; this finds them again.
+RequestCtx* find_ctx(ngx_http_request_t* r) noexcept;
+
+// The same, made if there is none; null when there is no memory. Main requests only.
+RequestCtx* find_or_make_ctx(ngx_http_request_t* r) noexcept;
+
+// Copies what Redis said into the request's pool; false when there is no memory.
+bool copy_facts(RequestCtx& ctx, const KeyFacts& facts) noexcept;
+
+}  // namespace apikey::ngx

@@ -1,0 +1,64 @@
+#include "ngx_module/variables.hpp"
+
+#include "ngx_module/ngx_text.hpp"
+#include "ngx_module/request_ctx.hpp"
+
+namespace apikey::ngx {
+
+namespace {
+
+void set(ngx_http_variable_value_t* value, std::string_view text) noexcept {
+    const ngx_str_t bytes = borrowed(text);
+    value->data = bytes.data;
+    value->len = static_cast<unsigned>(bytes.len) & 0x0fffffffU;
+    value->valid = 1;
+    value->no_cacheable = 0;
+    value->not_found = 0;
+}
+
+// Somebody's key was verified: it let the request in, or lacked a scope and the request was refused. Where another rule
+// let the request in, the key's owner has no part in it: the key's rights were not enough here.
+bool is_verified(const RequestCtx* ctx) noexcept {
+    if (ctx == nullptr) return false;
+    return ctx->verdict == Verdict::valid || (ctx->verdict == Verdict::forbidden && !ctx->overruled);
+}
+
+template <ngx_str_t RequestFacts::* member>
+ngx_int_t get_fact(ngx_http_request_t* r, ngx_http_variable_value_t* value, uintptr_t) noexcept {
+    const RequestCtx* ctx = find_ctx(r);
+    set(value, is_verified(ctx) ? view(ctx->facts.*member) : std::string_view(""));
+    return NGX_OK;
+}
+
+ngx_int_t get_status(ngx_http_request_t* r, ngx_http_variable_value_t* value, uintptr_t) noexcept {
+    const RequestCtx* ctx = find_ctx(r);
+    const bool decided = ctx != nullptr && ctx->state != RequestCtx::State::parked;
+    set(value, decided ? status_name(ctx->verdict) : std::string_view(""));
+    return NGX_OK;
+}
+
+// A request's verdict can change on an internal redirect, so nothing is cached.
+constexpr ngx_uint_t kFlags = NGX_HTTP_VAR_NOCACHEABLE;
+
+ngx_http_variable_t variables[] = {
+    {ngx_string("api_key_id"), nullptr, get_fact<&RequestFacts::id>, 0, kFlags, 0},
+    {ngx_string("api_key_user"), nullptr, get_fact<&RequestFacts::user>, 0, kFlags, 0},
+    {ngx_string("api_key_name"), nullptr, get_fact<&RequestFacts::name>, 0, kFlags, 0},
+    {ngx_string("api_key_prefix"), nullptr, get_fact<&RequestFacts::prefix>, 0, kFlags, 0},
+    {ngx_string("api_key_scopes"), nullptr, get_fact<&RequestFacts::scopes>, 0, kFlags, 0},
+    {ngx_string("api_key_status"), nullptr, get_status, 0, kFlags, 0},
+};
+
+}  // namespace
+
+ngx_int_t add_variables(ngx_conf_t* cf) noexcept {
+    for (ngx_http_variable_t& each : variables) {
+        ngx_http_variable_t* added = ngx_http_add_variable(cf, &each.name, each.flags);
+        if (added == nullptr) return NGX_ERROR;
+        added->get_handler = each.get_handler;
+        added->data = each.data;
+    }
+    return NGX_OK;
+}
+
+}  // namespace apikey::ngx

@@ -1,0 +1,92 @@
+// apikeyd: the sidecar. Starts its parts in order, waits for a signal, stops them in reverse.
+#include <spdlog/spdlog.h>
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <cstdio>
+#include <iostream>
+#include <string>
+#include <thread>
+
+#include "sidecar/event_fd.hpp"
+#include "sidecar/key_sync.hpp"
+#include "sidecar/log.hpp"
+#include "sidecar/schema.hpp"
+#include "sidecar/settings.hpp"
+
+namespace apikey {
+namespace {
+
+constexpr int kFailed = 1;
+constexpr int kWrongUse = 2;
+
+EventFd* stop_on_signal = nullptr;  // set once, before the handlers are
+
+void on_signal(int) {
+    stop_on_signal->set();
+}
+
+void handle_signals(EventFd& stop) {
+    stop_on_signal = &stop;
+    struct sigaction action{};
+    action.sa_handler = on_signal;
+    sigaction(SIGTERM, &action, nullptr);
+    sigaction(SIGINT, &action, nullptr);
+    action.sa_handler = SIG_IGN;  // a peer that went away is an error of write()
+    sigaction(SIGPIPE, &action, nullptr);
+}
+
+int serve(const Settings& settings) {
+    start_log(settings.log_level, settings.log_format);
+    EventFd stop;
+    handle_signals(stop);
+    int status = 0;
+    spdlog::info("apikeyd starts (schema version {})", schema_version());
+    std::thread key_sync([&] {
+        try {
+            KeySync(settings, stop).run();
+        } catch (const std::exception& error) {
+            spdlog::error("{}", error.what());
+            status = kFailed;
+            stop.set();
+        }
+    });
+    key_sync.join();
+    spdlog::info("apikeyd stopped");
+    return status;
+}
+
+int run(int argc, char** argv) {
+    CLI::App app{"apikeyd: keeps API keys in Redis as Postgres has them, for nginx to verify", "apikeyd"};
+    std::string file = kDefaultConfigFile;
+    bool check = false;
+    app.add_option("--config", file, "settings (YAML)")->capture_default_str();
+    app.add_flag("--check", check, "only check the settings: exit status 0 or 1");
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        return app.exit(error) == 0 ? 0 : kWrongUse;
+    }
+    const auto settings = load_settings(file);
+    if (!settings.ok()) {
+        std::cerr << "apikeyd: " << settings.error() << "\n";
+        return kFailed;
+    }
+    if (check) {
+        std::cout << file << ": settings are good\n";
+        return 0;
+    }
+    return serve(*settings);
+}
+
+}  // namespace
+}  // namespace apikey
+
+int main(int argc, char** argv) {
+    try {
+        return apikey::run(argc, argv);
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "apikeyd: %s\n", error.what());
+        return 1;
+    }
+}

@@ -1,0 +1,116 @@
+#include "sidecar/ctl_output.hpp"
+
+#include <algorithm>
+#include <array>
+#include <iostream>
+
+namespace apikey {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::size_t kColumns = 8;
+using Line = std::array<std::string, kColumns>;
+
+Json or_null(const std::optional<std::string>& text) {
+    return text ? Json(*text) : Json(nullptr);
+}
+
+std::string joined(const std::optional<std::vector<std::string>>& scopes) {
+    if (!scopes) return "all";
+    std::string text;
+    for (const std::string& scope : *scopes)
+        text += (text.empty() ? "" : " ") + scope;
+    return text.empty() ? "none" : text;
+}
+
+// Characters, not bytes, so that columns line up (wide characters do not count double).
+std::size_t width(const std::string& text) {
+    return static_cast<std::size_t>(std::count_if(
+        text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
+}
+
+// An application's rows may hold anything: a terminal gets no control bytes of theirs.
+std::string printable(std::string text) {
+    std::replace_if(text.begin(), text.end(), [](char c) { return (c >= 0 && c < 0x20) || c == 0x7f; }, '?');
+    return text;
+}
+
+Line line_of(const KeyRecord& record) {
+    return {record.id,
+            printable(record.user),
+            printable(record.name),
+            printable(record.prefix),
+            printable(joined(record.scopes)),
+            record.last_used_at.value_or("Never used"),
+            record.expires_at.value_or("never"),
+            record.is_active ? "active" : "revoked"};
+}
+
+}  // namespace
+
+Json to_json(const KeyRecord& record) {
+    Json scopes = nullptr;
+    if (record.scopes) scopes = *record.scopes;
+    return {{"id", record.id},
+            {"user", record.user},
+            {"name", record.name},
+            {"prefix", record.prefix},
+            {"scopes", scopes},
+            {"createdAt", or_null(record.created_at)},
+            {"lastUsedAt", or_null(record.last_used_at)},
+            {"expiresAt", or_null(record.expires_at)},
+            {"isActive", record.is_active}};
+}
+
+void add_confirmation(Json& json, const Confirmation& confirmation) {
+    const Done done = confirmation.done.value_or(Done{});
+    json["inForce"] = confirmation.in_force();
+    json["confirmed"] = done.confirmed;
+    json["expected"] = done.expected;
+    json["milliseconds"] = confirmation.milliseconds;
+}
+
+void remark(const Confirmation& confirmation) {
+    if (confirmation.in_force()) return;
+    if (!confirmation.done) {
+        std::cerr << "recorded, not in force until apikeyd runs and can write to Redis (none answered within "
+                  << confirmation.milliseconds << " ms)\n";
+        return;
+    }
+    std::cerr << "recorded, but only " << confirmation.done->confirmed << " of " << confirmation.done->expected
+              << " nginx workers have confirmed it\n";
+}
+
+void print_json(const Json& json) {
+    std::cout << json.dump(2, ' ', false, Json::error_handler_t::replace) << "\n";
+}
+
+void print_made_key(const MadeKey& made) {
+    const KeyRecord& record = made.record;
+    std::cout << "key      " << made.key << "\n"
+              << "id       " << record.id << "\n"
+              << "user     " << record.user << "\n"
+              << "name     " << record.name << "\n"
+              << "scopes   " << joined(record.scopes) << "\n"
+              << "expires  " << record.expires_at.value_or("never") << "\n";
+    std::cerr << "The key is shown only this once: it is stored as its SHA-256.\n";
+}
+
+void print_table(const std::vector<KeyRecord>& records) {
+    std::vector<Line> lines = {{"ID", "USER", "NAME", "PREFIX", "SCOPES", "LAST USED", "EXPIRES", "STATE"}};
+    for (const KeyRecord& record : records)
+        lines.push_back(line_of(record));
+    std::array<std::size_t, kColumns> widths{};
+    for (const Line& line : lines) {
+        for (std::size_t i = 0; i < kColumns; ++i)
+            widths[i] = std::max(widths[i], width(line[i]));
+    }
+    for (const Line& line : lines) {
+        for (std::size_t i = 0; i + 1 < kColumns; ++i)
+            std::cout << line[i] << std::string(widths[i] - width(line[i]) + 2, ' ');
+        std::cout << line.back() << "\n";
+    }
+}
+
+}  // namespace apikey

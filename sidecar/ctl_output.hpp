@@ -1,0 +1,33 @@
+// What apikeyctl prints: one JSON value with --json, else text for people. Results go to stdout, remarks to
+// stderr.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sidecar/key_store.hpp"
+#include "sidecar/notice.hpp"
+
+namespace apikey {
+
+// How far a change has come. `done` is nothing when no apikeyd answered in time.
+struct Confirmation {
+    std::optional<Done> done;
+    std::int64_t milliseconds = 0;  // from the commit
+
+    // Every worker that must confirm has.
+    [[nodiscard]] bool in_force() const noexcept { return done && done->confirmed >= done->expected; }
+};
+
+nlohmann::ordered_json to_json(const KeyRecord& record);
+void add_confirmation(nlohmann::ordered_json& json, const Confirmation& confirmation);
+// Says on stderr what is not in force yet; nothing when all is.
+void remark(const Confirmation& confirmation);
+
+void print_json(const nlohmann::ordered_json& json);
+void print_made_key(const MadeKey& made);
+void print_table(const std::vector<KeyRecord>& records);
+
+}  // namespace apikey

@@ -1,0 +1,19 @@
+// libpq's handles, each with its deleter.
+#pragma once
+
+#include <libpq-fe.h>
+
+#include <memory>
+
+namespace apikey {
+
+struct PgDeleter {
+    void operator()(PGconn* connection) const noexcept { PQfinish(connection); }
+    void operator()(PGresult* result) const noexcept { PQclear(result); }
+    void operator()(PGnotify* notification) const noexcept { PQfreemem(notification); }
+};
+using PgConn = std::unique_ptr<PGconn, PgDeleter>;
+using PgResult = std::unique_ptr<PGresult, PgDeleter>;
+using PgNotify = std::unique_ptr<PGnotify, PgDeleter>;
+
+}  // namespace apikey

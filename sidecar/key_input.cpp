@@ -1,0 +1,162 @@
+#include "sidecar/key_input.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+
+#include "core/key_facts.hpp"
+#include "core/policy.hpp"
+#include "sidecar/duration.hpp"
+
+namespace apikey {
+namespace {
+
+using std::chrono::sys_seconds;
+
+bool has_control_byte(std::string_view text) {
+    return std::any_of(text.begin(), text.end(), [](char c) { return (c >= 0 && c < 0x20) || c == 0x7f; });
+}
+
+struct Sequence {
+    std::size_t length;   // bytes; 0: no UTF-8
+    std::uint32_t least;  // the smallest code point that needs so many
+};
+
+Sequence sequence_of(unsigned char first) {
+    if (first < 0x80) return {1, 0};
+    if (first >= 0xC2 && first < 0xE0) return {2, 0x80};
+    if (first >= 0xE0 && first < 0xF0) return {3, 0x800};
+    if (first >= 0xF0 && first < 0xF5) return {4, 0x10000};
+    return {0, 0};
+}
+
+// The number of characters; nothing when it is no UTF-8.
+std::optional<std::size_t> characters(std::string_view text) {
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < text.size(); ++count) {
+        const auto first = static_cast<unsigned char>(text[i]);
+        const auto [length, least] = sequence_of(first);
+        if (length == 0 || i + length > text.size()) return std::nullopt;
+        std::uint32_t point = length == 1 ? first : first & (0x7FU >> length);
+        for (std::size_t j = 1; j < length; ++j) {
+            const auto next = static_cast<unsigned char>(text[i + j]);
+            if ((next & 0xC0U) != 0x80U) return std::nullopt;
+            point = (point << 6U) | (next & 0x3FU);
+        }
+        const bool surrogate = point >= 0xD800 && point < 0xE000;
+        if (point < least || point > 0x10FFFF || surrogate) return std::nullopt;
+        i += length;
+    }
+    return count;
+}
+
+// Exactly `digits` decimal digits at the front, which are taken off.
+std::optional<int> take_number(std::string_view& text, std::size_t digits) {
+    int number = 0;
+    if (text.size() < digits) return std::nullopt;
+    const std::string_view front = text.substr(0, digits);
+    const auto [end, error] = std::from_chars(front.begin(), front.end(), number);
+    if (error != std::errc{} || end != front.end() || number < 0) return std::nullopt;
+    text.remove_prefix(digits);
+    return number;
+}
+
+bool take(std::string_view& text, std::string_view expected) {
+    if (!text.starts_with(expected)) return false;
+    text.remove_prefix(expected.size());
+    return true;
+}
+
+// YYYY-MM-DD at the front.
+std::optional<sys_seconds> take_date(std::string_view& text) {
+    const auto year = take_number(text, 4);
+    if (!year || !take(text, "-")) return std::nullopt;
+    const auto month = take_number(text, 2);
+    if (!month || !take(text, "-")) return std::nullopt;
+    const auto day = take_number(text, 2);
+    if (!day) return std::nullopt;
+    const std::chrono::year_month_day date{std::chrono::year(*year), std::chrono::month(static_cast<unsigned>(*month)),
+                                           std::chrono::day(static_cast<unsigned>(*day))};
+    if (!date.ok()) return std::nullopt;
+    return std::chrono::sys_days(date);
+}
+
+std::optional<sys_seconds> parse_time(std::string_view text) {
+    const auto date = take_date(text);
+    if (!date || text.empty()) return date;
+    if (!take(text, "T")) return std::nullopt;
+    const auto hour = take_number(text, 2);
+    if (!hour || !take(text, ":")) return std::nullopt;
+    const auto minute = take_number(text, 2);
+    const auto second = take(text, ":") ? take_number(text, 2) : std::optional<int>(0);
+    if (!minute || !second || text != "Z" || *hour > 23 || *minute > 59 || *second > 59) {
+        return std::nullopt;
+    }
+    return *date + std::chrono::hours(*hour) + std::chrono::minutes(*minute) + std::chrono::seconds(*second);
+}
+
+}  // namespace
+
+Result<std::string> check_name(std::string_view text) {
+    const auto length = characters(text);
+    if (!length || has_control_byte(text)) {
+        return Error{"the name must be UTF-8 without control characters"};
+    }
+    if (*length == 0 || *length > kMaxNameChars) {
+        return Error{"the name must have 1 to 200 characters"};
+    }
+    return std::string(text);
+}
+
+Result<std::string> check_user(std::string_view text) {
+    if (!characters(text) || has_control_byte(text)) {
+        return Error{"the user must be UTF-8 without control characters"};
+    }
+    if (text.empty() || text.size() > kMaxFieldBytes) {
+        return Error{"the user must have 1 to 4096 bytes"};
+    }
+    return std::string(text);
+}
+
+Result<std::vector<std::string>> check_scopes(const std::vector<std::string>& scopes) {
+    std::vector<std::string> checked;
+    std::size_t bytes = 0;
+    for (const std::string& scope : scopes) {
+        if (!valid_scope(scope)) {
+            return Error{"a scope must be printable ASCII without spaces, quotes and backslashes"};
+        }
+        if (std::find(checked.begin(), checked.end(), scope) != checked.end()) continue;
+        bytes += scope.size() + 1;
+        checked.push_back(scope);
+    }
+    if (bytes > kMaxFieldBytes) return Error{"the scopes together must stay below 4096 bytes"};
+    return checked;
+}
+
+Result<sys_seconds> parse_expiry(std::string_view text, sys_seconds now) {
+    std::optional<sys_seconds> end = parse_time(text);
+    if (!end) {
+        const auto duration = parse_duration(text);
+        if (!duration) {
+            return Error{"\"" + std::string(text) +
+                         "\" is no time to end at; write a duration (30d), a date (2027-01-01) or a "
+                         "time in UTC (2027-01-01T12:00:00Z)"};
+        }
+        end = now + *duration;
+    }
+    if (*end <= now) return Error{"\"" + std::string(text) + "\" is not in the future"};
+    return *end;
+}
+
+bool is_uuid(std::string_view text) noexcept {
+    if (text.size() != 36) return false;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const char c = text[i];
+        const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
+        const bool hex = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+        if (dash ? c != '-' : !hex) return false;
+    }
+    return true;
+}
+
+}  // namespace apikey

@@ -1,0 +1,151 @@
+#include "sidecar/key_mirror.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "core/digest.hpp"
+#include "sidecar/weather.hpp"
+
+namespace apikey {
+namespace {
+
+using redis::ReplyType;
+
+// Keys in one MULTI: EXEC holds up everybody else's commands, so it is kept below a millisecond or two.
+constexpr std::size_t kPiece = 250;
+
+const std::string& rows_after() {
+    static const std::string kSql = std::string("SELECT ") + kKeyRowColumns +
+                                    " FROM api_keys WHERE key_hash > $1 AND is_active AND revoked_at IS NULL "
+                                    "ORDER BY key_hash LIMIT " +
+                                    std::to_string(KeyMirror::kBatch);
+    return kSql;
+}
+
+const std::string& rows_of() {
+    static const std::string kSql = std::string("SELECT ") + kKeyRowColumns +
+                                    " FROM api_keys WHERE key_hash = ANY ($1::text[]) "
+                                    "AND is_active AND revoked_at IS NULL";
+    return kSql;
+}
+
+// Hashes are hex digits: nothing to quote.
+std::string hash_array(const std::vector<std::string_view>& hashes) {
+    std::string literal = "{";
+    for (const std::string_view hash : hashes) {
+        if (literal.size() > 1) literal += ',';
+        literal += hash;
+    }
+    return literal + "}";
+}
+
+bool holds(const redis::ReplyView& reply, const KeyFields& fields) {
+    if (!reply.is(ReplyType::array) || reply.size() != kFactFields.size()) return false;
+    const auto values = fields.values();
+    for (std::size_t i = 0; i < values.size(); ++i) {
+        if (!reply[i].is(ReplyType::string) || reply[i].text() != values[i]) return false;
+    }
+    return true;
+}
+
+}  // namespace
+
+void KeyMirror::start_after(const std::string& hash) {
+    postgres_.start(rows_after().c_str(), {hash});
+}
+
+KeyBatch KeyMirror::read(const std::vector<std::string_view>& hashes) {
+    return batch_of(postgres_.query(rows_of().c_str(), {hash_array(hashes)}));
+}
+
+KeyBatch KeyMirror::batch_of(PgResult result) {
+    KeyBatch batch;
+    batch.result = std::move(result);
+    const int count = rows(batch.result);
+    batch.keys.reserve(static_cast<std::size_t>(count));
+    for (int i = 0; i < count; ++i) {
+        const KeyRow row = key_row(batch.result, i);
+        auto fields = KeyFields::of(row);
+        if (fields.ok()) {
+            batch.keys.push_back({row.hash, std::move(*fields)});
+            continue;
+        }
+        quiet_.warn(fields.error(), "key " + std::string(row.id) + " cannot be served: " + fields.error());
+        if (from_hex(row.hash)) batch.unservable.push_back(row.hash);
+    }
+    if (count == kBatch) batch.last_hash = cell(batch.result, count - 1, 0);
+    return batch;
+}
+
+std::vector<const KeyBatch::Key*> KeyMirror::different(const KeyBatch& batch) {
+    std::vector<const KeyBatch::Key*> differing;
+    if (batch.keys.empty()) return differing;
+    std::array<std::string_view, kFactFields.size() + 2> command{"HMGET"};
+    std::copy(kFactFields.begin(), kFactFields.end(), command.begin() + 2);
+    for (const KeyBatch::Key& key : batch.keys) {
+        const std::string name = names_.key(key.hash);
+        command[1] = name;
+        redis_.send(command);
+    }
+    redis_.exchange([&](std::size_t nth, const redis::ReplyView& reply) {
+        const KeyBatch::Key& key = batch.keys[nth];
+        // An error is a key of another type: the write replaces it.
+        if (!holds(reply, key.fields)) differing.push_back(&key);
+    });
+    return differing;
+}
+
+void KeyMirror::remove(const std::vector<std::string_view>& hashes, const Announcements& announce) {
+    if (hashes.empty() && announce.empty()) return;
+    std::vector<std::string> names;
+    names.reserve(hashes.size());
+    for (const std::string_view hash : hashes)
+        names.push_back(names_.key(hash));
+    std::vector<std::string> messages;
+    messages.reserve(announce.size());
+    for (const Announcement& one : announce)
+        messages.push_back(format_change(one.hash, one.receipt));
+    writer_.remove(names, names_.changed, messages);
+}
+
+FencedWriter::Outcome KeyMirror::put(const std::vector<const KeyBatch::Key*>& keys, const Announcements& announce) {
+    std::span<const KeyBatch::Key* const> rest(keys);
+    while (!rest.empty()) {
+        const auto piece = rest.first(std::min(rest.size(), kPiece));
+        rest = rest.subspan(piece.size());
+        const auto outcome = put_piece(piece, rest.empty() ? announce : Announcements{});
+        if (outcome == FencedWriter::Outcome::full) return outcome;
+    }
+    return FencedWriter::Outcome::written;
+}
+
+FencedWriter::Outcome KeyMirror::put_piece(std::span<const KeyBatch::Key* const> keys, const Announcements& announce) {
+    std::vector<std::string> names;
+    names.reserve(keys.size());
+    for (const KeyBatch::Key* key : keys)
+        names.push_back(names_.key(key->hash));
+    std::vector<std::string_view> remove{"DEL"};
+    remove.insert(remove.end(), names.begin(), names.end());
+    return writer_.write([&](RedisClient& redis) {
+        redis.send(remove);  // no field of an older image stays
+        std::array<std::string_view, 2 + 2 * kFactFields.size()> command{"HSET"};
+        for (std::size_t i = 0; i < keys.size(); ++i) {
+            const auto values = keys[i]->fields.values();
+            command[1] = names[i];
+            for (std::size_t field = 0; field < values.size(); ++field) {
+                command[2 + 2 * field] = kFactFields[field];
+                command[3 + 2 * field] = values[field];
+            }
+            redis.send(command);
+        }
+        announce_all(redis, announce);
+    });
+}
+
+void KeyMirror::announce_all(RedisClient& redis, const Announcements& announce) const {
+    for (const Announcement& one : announce) {
+        redis.send({"PUBLISH", names_.changed, format_change(one.hash, one.receipt)});
+    }
+}
+
+}  // namespace apikey

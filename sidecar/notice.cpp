@@ -1,0 +1,102 @@
+#include "sidecar/notice.hpp"
+
+#include <openssl/rand.h>
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+#include <stdexcept>
+#include <utility>
+
+#include "core/digest.hpp"
+
+namespace apikey {
+namespace {
+
+constexpr std::string_view kDoneWord = "done ";
+
+std::optional<std::uint64_t> number(std::string_view text) {
+    std::uint64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+    return value;
+}
+
+}  // namespace
+
+Receipt new_receipt() {
+    Receipt receipt = 0;
+    while (receipt == kNobodyWaits) {
+        if (RAND_bytes(reinterpret_cast<unsigned char*>(&receipt), sizeof receipt) != 1) {
+            throw std::runtime_error("the system has no random numbers");
+        }
+        receipt &= static_cast<Receipt>(std::numeric_limits<std::int64_t>::max());
+    }
+    return receipt;
+}
+
+std::optional<Change> parse_change(std::string_view payload) {
+    const auto space = payload.find(' ');
+    if (space == std::string_view::npos) return std::nullopt;
+    const std::string_view hash = payload.substr(0, space);
+    const auto receipt = number(payload.substr(space + 1));
+    if (!receipt) return std::nullopt;
+    if (hash == "*") return Change{"", *receipt};
+    if (!from_hex(hash)) return std::nullopt;
+    return Change{std::string(hash), *receipt};
+}
+
+std::string format_change(std::string_view hash, Receipt receipt) {
+    return (hash.empty() ? "*" : std::string(hash)) + " " + std::to_string(receipt);
+}
+
+std::optional<Done> parse_done(std::string_view payload) {
+    if (!payload.starts_with(kDoneWord)) return std::nullopt;
+    payload.remove_prefix(kDoneWord.size());
+    const auto space = payload.find(' ');
+    const auto slash = payload.find('/');
+    if (space == std::string_view::npos || slash == std::string_view::npos || slash < space) {
+        return std::nullopt;
+    }
+    const auto receipt = number(payload.substr(0, space));
+    const auto confirmed = number(payload.substr(space + 1, slash - space - 1));
+    const auto expected = number(payload.substr(slash + 1));
+    if (!receipt || !confirmed || !expected) return std::nullopt;
+    return Done{*receipt, *confirmed, *expected};
+}
+
+std::string format_done(const Done& done) {
+    return std::string(kDoneWord) + std::to_string(done.receipt) + " " + std::to_string(done.confirmed) + "/" +
+           std::to_string(done.expected);
+}
+
+void PendingChanges::add(const Change& change) {
+    if (change.hash.empty()) {
+        full_pass_ = true;
+        if (change.receipt != kNobodyWaits) full_pass_receipts_.insert(change.receipt);
+        return;
+    }
+    auto& receipts = by_hash_[change.hash];
+    if (change.receipt != kNobodyWaits) receipts.insert(change.receipt);
+}
+
+PendingChanges::ByHash PendingChanges::take_keys(std::size_t most) {
+    if (by_hash_.size() <= most) return std::exchange(by_hash_, {});
+    ByHash taken;
+    while (taken.size() < most)
+        taken.insert(by_hash_.extract(by_hash_.begin()));
+    return taken;
+}
+
+std::set<Receipt> PendingChanges::take_full_pass() {
+    full_pass_ = false;
+    return std::exchange(full_pass_receipts_, {});
+}
+
+bool PendingChanges::waits_for(Receipt receipt) const {
+    return full_pass_receipts_.contains(receipt) ||
+           std::any_of(by_hash_.begin(), by_hash_.end(),
+                       [&](const auto& entry) { return entry.second.contains(receipt); });
+}
+
+}  // namespace apikey

@@ -1,0 +1,169 @@
+#include "sidecar/postgres.hpp"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "sidecar/weather.hpp"
+
+namespace apikey {
+namespace {
+
+using std::chrono::milliseconds;
+using Clock = std::chrono::steady_clock;
+
+// Defaults, which the connection string may override: PQconnectdbParams takes the last of two, and expands
+// the string where `dbname` stands.
+PGconn* open(const std::string& dsn, const char* application) {
+    const std::array<const char*, 10> names = {"connect_timeout",           "keepalives_idle",
+                                               "keepalives_interval",       "keepalives_count",
+                                               "tcp_user_timeout",          "target_session_attrs",
+                                               "fallback_application_name", "dbname",
+                                               "client_encoding",           nullptr};
+    const std::array<const char*, 10> values = {"3",       "2",         "2",         "3",    "8000",
+                                                "primary", application, dsn.c_str(), "UTF8", nullptr};
+    return PQconnectdbParams(names.data(), values.data(), 1);
+}
+
+std::string one_line(std::string_view text) {
+    std::string line(text.substr(0, text.find_last_not_of('\n') + 1));
+    std::replace(line.begin(), line.end(), '\n', ' ');
+    std::replace(line.begin(), line.end(), '\t', ' ');
+    return line;
+}
+
+void hand_on_notice(void* receiver, const PGresult* result) {
+    const auto& on_notice = *static_cast<std::function<void(std::string_view)>*>(receiver);
+    const char* message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+    if (on_notice && message != nullptr) on_notice(message);
+}
+
+std::string field(const PGresult* result, int code) {
+    const char* text = PQresultErrorField(result, code);
+    return text == nullptr ? "" : one_line(text);
+}
+
+// The primary message and the hint. Not the detail: that of a unique violation repeats the key's hash.
+[[noreturn]] void refuse(const PGresult* result) {
+    const std::string sqlstate = field(result, PG_DIAG_SQLSTATE);
+    const std::string hint = field(result, PG_DIAG_MESSAGE_HINT);
+    std::string message = "Postgres: " + field(result, PG_DIAG_MESSAGE_PRIMARY);
+    if (!sqlstate.empty()) message += " (" + sqlstate + ")";
+    if (!hint.empty()) message += ". " + hint;
+    throw PostgresError(message, sqlstate);
+}
+
+bool succeeded(const PGresult* result) {
+    const ExecStatusType status = PQresultStatus(result);
+    return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || status == PGRES_EMPTY_QUERY;
+}
+
+std::string session_settings(const Postgres::Options& options) {
+    return "SET DateStyle = 'ISO, YMD'; SET TimeZone = 'UTC'; SET IntervalStyle = 'postgres'; "
+           "SET extra_float_digits = 1; SET standard_conforming_strings = on; SET bytea_output = 'hex'; "
+           "SET row_security = on; SET default_transaction_isolation = 'read committed'; "
+           "SET default_transaction_read_only = off; "
+           "SET lock_timeout = '" +
+           std::to_string(options.lock_timeout.count()) + "s'; SET statement_timeout = '" +
+           std::to_string(options.statement_timeout.count()) + "s'";
+}
+
+}  // namespace
+
+Postgres::Postgres(const std::string& dsn, Options options)
+    : options_(std::move(options)), connection_(open(dsn, options_.application)) {
+    if (!connection_) throw std::bad_alloc();
+    if (PQstatus(connection_.get()) != CONNECTION_OK) fail();
+    PQsetNoticeReceiver(connection_.get(), hand_on_notice, &options_.on_notice);
+    execute(session_settings(options_));
+}
+
+PgResult Postgres::query(const char* sql, const std::vector<Parameter>& parameters) {
+    start(sql, parameters);
+    return finish();
+}
+
+void Postgres::start(const char* sql, const std::vector<Parameter>& parameters) {
+    std::vector<const char*> values;
+    values.reserve(parameters.size());
+    for (const Parameter& parameter : parameters)
+        values.push_back(parameter ? parameter->c_str() : nullptr);
+    if (PQsendQueryParams(connection_.get(), sql, static_cast<int>(values.size()), nullptr, values.data(), nullptr,
+                          nullptr, 0) == 0) {
+        fail();
+    }
+}
+
+PgResult Postgres::query_within(milliseconds most, const char* sql) {
+    if (PQsendQuery(connection_.get(), sql) == 0) fail();
+    return collect(most);
+}
+
+void Postgres::execute(const std::string& sql) {
+    if (PQsendQuery(connection_.get(), sql.c_str()) == 0) fail();
+    collect(options_.answer_timeout);
+}
+
+PgResult Postgres::collect(milliseconds most) {
+    PgResult last;
+    PgResult refused;
+    for (;;) {
+        wait_for_answer(most);
+        PgResult result(PQgetResult(connection_.get()));
+        if (!result) break;
+        if (!succeeded(result.get()) && !refused) {
+            refused = std::move(result);
+        } else {
+            last = std::move(result);
+        }
+    }
+    if (refused) {
+        if (PQstatus(connection_.get()) != CONNECTION_OK) fail();
+        refuse(refused.get());
+    }
+    if (!last) fail();
+    return last;
+}
+
+void Postgres::wait_for_answer(milliseconds most) {
+    const auto end = Clock::now() + most;
+    while (PQisBusy(connection_.get()) != 0) {
+        if (options_.stop != nullptr && options_.stop->is_set()) throw Stopped();
+        const auto left = std::chrono::ceil<milliseconds>(end - Clock::now());
+        const int stop = options_.stop != nullptr ? options_.stop->fd() : socket();
+        if (left.count() <= 0 || !wait_readable({socket(), stop}, left)) {
+            throw PostgresError("Postgres did not answer within " + std::to_string(most.count()) + " ms");
+        }
+        if (PQconsumeInput(connection_.get()) == 0) fail();
+    }
+}
+
+std::vector<PgNotification> Postgres::take_notifications() {
+    if (PQconsumeInput(connection_.get()) == 0) fail();
+    std::vector<PgNotification> notifications;
+    while (const PgNotify notify{PQnotifies(connection_.get())}) {
+        notifications.push_back({notify->relname, notify->extra});
+    }
+    return notifications;
+}
+
+void Postgres::fail() const {
+    const std::string message = one_line(PQerrorMessage(connection_.get()));
+    throw PostgresError("Postgres: " + (message.empty() ? "the connection is gone" : message));
+}
+
+Transaction::~Transaction() {
+    if (!open_) return;
+    try {
+        postgres_.execute("ROLLBACK");
+    } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch)
+        // The connection is gone, and with it the transaction.
+    }
+}
+
+void Transaction::commit() {
+    open_ = false;
+    postgres_.execute("COMMIT");
+}
+
+}  // namespace apikey

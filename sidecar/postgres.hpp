@@ -1,0 +1,99 @@
+// One connection to Postgres, blocking, with deadlines.
+//
+// Every session is set to the same dialect whatever the role, database or server says (UTF8, ISO dates, UTC;
+// hazard G16), so that what is read has one form. A dead server is noticed by keepalives within about 8 s.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sidecar/event_fd.hpp"
+#include "sidecar/handles.hpp"
+
+namespace apikey {
+
+// What came over LISTEN.
+struct PgNotification {
+    std::string channel;
+    std::string payload;
+};
+
+class Postgres {
+  public:
+    static constexpr std::chrono::seconds kLockTimeout{2};
+    static constexpr std::chrono::seconds kStatementTimeout{10};
+    // The server ends a statement first; this is for one that does not answer at all.
+    static constexpr std::chrono::seconds kAnswerTimeout{12};
+
+    struct Options {
+        const char* application = "apikeyd";
+        std::chrono::seconds lock_timeout = kLockTimeout;
+        std::chrono::seconds statement_timeout = kStatementTimeout;
+        std::chrono::seconds answer_timeout = kAnswerTimeout;
+        const EventFd* stop = nullptr;                    // waits end with Stopped when it is set
+        std::function<void(std::string_view)> on_notice;  // what the server remarks (RAISE NOTICE)
+    };
+    using Parameter = std::optional<std::string>;  // nullopt: NULL
+
+    // Connects to the first server of `dsn` that can be written to. Throws PostgresError.
+    Postgres(const std::string& dsn, Options options);
+    Postgres(const Postgres&) = delete;
+    Postgres& operator=(const Postgres&) = delete;
+
+    // One statement with $1, $2, … Throws PostgresError, Stopped.
+    PgResult query(const char* sql, const std::vector<Parameter>& parameters = {});
+    // The same in two steps, so that the server works while the caller does something else. Between them
+    // nothing else may be asked; notifications may be taken.
+    void start(const char* sql, const std::vector<Parameter>& parameters);
+    PgResult finish() { return collect(options_.answer_timeout); }
+    // The same with another deadline than answer_timeout.
+    PgResult query_within(std::chrono::milliseconds most, const char* sql);
+    // Any number of statements without parameters.
+    void execute(const std::string& sql);
+
+    // What has arrived, without waiting. Throws PostgresError when the connection is gone.
+    std::vector<PgNotification> take_notifications();
+    // Readable when something may have arrived.
+    [[nodiscard]] int socket() const noexcept { return PQsocket(connection_.get()); }
+
+  private:
+    PgResult collect(std::chrono::milliseconds most);
+    void wait_for_answer(std::chrono::milliseconds most);
+    [[noreturn]] void fail() const;
+
+    Options options_;
+    PgConn connection_;
+};
+
+// Ends with ROLLBACK unless commit() was called. An error in it leaves the connection unusable for others:
+// throw it away with the transaction.
+class Transaction {
+  public:
+    explicit Transaction(Postgres& postgres) : postgres_(postgres) { postgres_.execute("BEGIN"); }
+    ~Transaction();
+    Transaction(const Transaction&) = delete;
+    Transaction& operator=(const Transaction&) = delete;
+    void commit();
+
+  private:
+    Postgres& postgres_;
+    bool open_ = true;
+};
+
+// A cell of a result; NULL reads as empty.
+inline std::string_view cell(const PgResult& result, int row, int column) {
+    return {PQgetvalue(result.get(), row, column), static_cast<std::size_t>(PQgetlength(result.get(), row, column))};
+}
+inline bool is_null(const PgResult& result, int row, int column) {
+    return PQgetisnull(result.get(), row, column) != 0;
+}
+inline int rows(const PgResult& result) {
+    return PQntuples(result.get());
+}
+
+}  // namespace apikey

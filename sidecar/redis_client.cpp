@@ -1,0 +1,172 @@
+#include "sidecar/redis_client.hpp"
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/connect.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/write.hpp>
+#include <fstream>
+#include <utility>
+
+#include "sidecar/weather.hpp"
+
+namespace apikey {
+namespace {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+
+constexpr std::size_t kReadBytes = std::size_t{256} * 1024;
+constexpr std::size_t kWriteEarlyBytes = std::size_t{16} * 1024;
+// SCAN and EXEC answer with thousands of elements.
+constexpr redis::Pipeline::Limits kLimits = {std::size_t{4} << 20, std::size_t{4} << 20, 65'536};
+
+std::string read_password(const std::string& file) {
+    std::ifstream in(file);
+    std::string password;
+    if (!in || !std::getline(in, password) || password.empty()) {
+        throw RedisError("redis_password_file " + file + " cannot be read or is empty");
+    }
+    if (password.back() == '\r') password.pop_back();
+    return password;
+}
+
+}  // namespace
+
+std::string explain(std::string_view error_text) {
+    const std::string code(redis::error_code(error_text));
+    if (code == "NOAUTH") return "Redis wants a password (NOAUTH): set redis_password_file";
+    if (code == "WRONGPASS") return "Redis refuses user or password (WRONGPASS)";
+    if (code == "NOPERM") {
+        return "the Redis user may not do this (NOPERM): docs/operations.md lists the ACL of apikeyd";
+    }
+    if (code == "LOADING") return "Redis is loading its data (LOADING)";
+    if (code == "READONLY") return "this Redis is a replica (READONLY): let `redis` name the master";
+    if (code == "OOM") return "Redis is full (OOM): raise maxmemory";
+    if (code == "MISCONF") return "Redis refuses writes since it cannot save (MISCONF): see its log";
+    return "Redis answered " + code;
+}
+
+void must_succeed(const redis::ReplyView& reply) {
+    if (reply.is(redis::ReplyType::error)) throw RedisError(explain(reply.text()));
+}
+
+RedisClient::RedisClient(const RedisTarget& target)
+    : socket_(context_),
+      place_(redis::display(target.url)),
+      timeout_(target.timeout),
+      deadline_(Clock::now() + timeout_),
+      pipeline_(kLimits),
+      buffer_(kReadBytes) {
+    if (target.url.unix_path.empty()) {
+        connect_tcp(target.url.host, target.url.port);
+    } else {
+        connect_unix(target.url.unix_path);
+    }
+    greet(target);
+}
+
+template <class Start>
+void RedisClient::complete(const char* doing, Start start) {
+    error_code result = asio::error::would_block;
+    start([&result](const error_code& error, auto&&...) { result = error; });
+    context_.restart();
+    context_.run_until(deadline_);
+    if (!context_.stopped()) {
+        context_.stop();
+        throw RedisError("Redis at " + place_ + ": no answer within " + std::to_string(timeout_.count()) +
+                         " ms while " + doing);
+    }
+    if (result) {
+        throw RedisError("Redis at " + place_ + ": " + result.message() + " while " + doing);
+    }
+}
+
+void RedisClient::connect_unix(const std::string& path) {
+    const Socket::endpoint_type endpoint(asio::local::stream_protocol::endpoint{path});
+    complete("connecting", [&](auto done) { socket_.async_connect(endpoint, done); });
+}
+
+void RedisClient::connect_tcp(const std::string& host, std::uint16_t port) {
+    asio::ip::tcp::resolver resolver(context_);
+    asio::ip::tcp::resolver::results_type addresses;
+    complete("looking up its name", [&](auto done) {
+        resolver.async_resolve(host, std::to_string(port), [&addresses, done](const error_code& error, auto found) {
+            addresses = std::move(found);
+            done(error);
+        });
+    });
+    asio::ip::tcp::socket tcp(context_);
+    complete("connecting", [&](auto done) { asio::async_connect(tcp, addresses, done); });
+    tcp.set_option(asio::ip::tcp::no_delay(true));
+    tcp.set_option(asio::socket_base::keep_alive(true));
+    socket_ = std::move(tcp);
+}
+
+void RedisClient::greet(const RedisTarget& target) {
+    const std::string password =
+        target.password_file.empty() ? target.url.password : read_password(target.password_file);
+    const std::string database = std::to_string(target.url.database);
+    if (!password.empty()) {
+        if (target.url.user.empty()) {
+            send({"AUTH", password});
+        } else {
+            send({"AUTH", target.url.user, password});
+        }
+    }
+    if (target.url.database != 0) send({"SELECT", database});
+    send({"PING"});
+    exchange([](std::size_t, const redis::ReplyView& reply) { must_succeed(reply); });
+}
+
+void RedisClient::send(std::span<const std::string_view> arguments) {
+    if (pipeline_.outstanding() == 0) deadline_ = Clock::now() + timeout_;
+    pipeline_.send(0, arguments);
+    if (pipeline_.output().size() >= kWriteEarlyBytes) write_all();
+}
+
+void RedisClient::exchange(const OnReply& on_reply) {
+    deadline_ = Clock::now() + timeout_;
+    write_all();
+    std::size_t nth = 0;
+    static const redis::Reply kNone;
+    redis::Pipeline::Answer answer{0, redis::ReplyView(kNone, 0)};
+    while (pipeline_.outstanding() > 0) {
+        switch (pipeline_.next(&answer)) {
+            case redis::Pipeline::Next::answer: on_reply(nth++, answer.reply); break;
+            case redis::Pipeline::Next::need_bytes: read_some(); break;
+            case redis::Pipeline::Next::failed:
+                throw RedisError("Redis at " + place_ + ": sent " + pipeline_.failure());
+        }
+    }
+}
+
+std::string RedisClient::text(std::initializer_list<std::string_view> arguments) {
+    std::string answer;
+    send(arguments);
+    exchange([&answer](std::size_t, const redis::ReplyView& reply) {
+        must_succeed(reply);
+        answer = reply.text();
+    });
+    return answer;
+}
+
+void RedisClient::write_all() {
+    const std::string_view bytes = pipeline_.output();
+    if (bytes.empty()) return;
+    complete("sending", [&](auto done) { asio::async_write(socket_, asio::buffer(bytes.data(), bytes.size()), done); });
+    pipeline_.written(bytes.size());
+}
+
+void RedisClient::read_some() {
+    std::size_t count = 0;
+    complete("waiting for its answer", [&](auto done) {
+        socket_.async_read_some(asio::buffer(buffer_), [&count, done](const error_code& error, std::size_t n) {
+            count = n;
+            done(error);
+        });
+    });
+    pipeline_.feed({buffer_.data(), count});
+}
+
+}  // namespace apikey

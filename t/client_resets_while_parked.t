@@ -1,0 +1,88 @@
+#!/usr/bin/python3
+# A client that leaves by RST, over TLS or by RST_STREAM while Redis is asked ends as 499 at once; the rest go on.
+# Hazards: N2, P23
+
+from lib.apikeytest import Test, delay, request_bytes, wait_for
+from lib.apikeytest.tls import certificate, wrapped
+
+CONF = """
+%GLOBALS%
+events { }
+http {
+    %HTTP%
+    api_key_zone  keys:1m;
+    api_key_redis %REDIS% timeout=5s;
+    server {
+        listen 127.0.0.1:%PORT%;
+        listen 127.0.0.1:%PORT_TLS% ssl;
+        listen 127.0.0.1:%PORT_H2% http2;
+        %CERTIFICATE%
+        location / { api_key "test"; include %API_KEY_PARAMS%; proxy_pass http://%UPSTREAM%; }
+    }
+}
+"""
+
+
+def http1(key):
+    connection = nginx.connect()
+    connection.send(request_bytes(path="/left", key=key))
+    return connection
+
+
+def tls(key):
+    connection = wrapped(nginx.connect(port=nginx.ports["PORT_TLS"]))
+    connection.send(request_bytes(path="/left", key=key))
+    return connection
+
+
+def http2(key):
+    connection = nginx.connect2(port=nginx.ports["PORT_H2"])
+    connection.send(path="/left", key=key)
+    return connection
+
+
+def leaves(start, leave, how):
+    """Somebody is parked, leaves, and is logged; the one behind him on the link gets his own answer."""
+    proxy.forget()
+    before = len(nginx.requests())
+    proxy.on("HMGET", delay(1.0), nth=1)
+    leaver = start(alice)
+    wait_for(lambda: proxy.count("HMGET") == 1)
+    with nginx.connect() as next_in_line:
+        next_in_line.send(request_bytes(key=bob))
+        t.ok(wait_for(lambda: proxy.count("HMGET") == 2), f"{how}: Redis is asked for both")
+        leave(leaver)
+        logged = nginx.wait_requests(before + 1)[before]
+        t.is_((logged["uri"], logged["status"]), ("/left", 499), f"{how}: logged as 499")
+        t.ok(logged["time"] < 0.8, f"{how}: before Redis has answered", logged)
+        t.is_(next_in_line.response().saw("X-User-Id"), ["bob"], f"{how}: the next in line is himself")
+    t.is_(len(nginx.wait_requests(before + 2)), before + 2, f"{how}: both logged once")
+    proxy.clear()
+
+
+with Test() as t:
+    alice, bob = t.key(user="alice"), t.key(user="bob")
+    proxy, upstream = t.redis_proxy(t.redis(keys=[alice, bob])), t.upstream()
+    nginx = t.nginx(CONF, redis=proxy, upstream=upstream, certificate=certificate(t.folder))
+    t.is_(nginx.get("/", bob).status, 200, "Redis is in use")
+    baseline = nginx.fds()
+
+    leaves(http1, lambda c: c.reset(), "RST")
+    leaves(tls, lambda c: c.close(), "end of a TLS connection")
+    leaves(tls, lambda c: c.reset(), "RST of a TLS connection")
+    leaves(http2, lambda c: c.close(), "end of an HTTP/2 connection")
+    leaves(http2, lambda c: c.reset(1), "RST_STREAM")
+
+    # One stream of three is reset: the other two, on the same connection, are answered.
+    proxy.forget()
+    proxy.on("HMGET", delay(0.5), nth=1)
+    with nginx.connect2(port=nginx.ports["PORT_H2"]) as c:
+        first, given_up, last = [c.send(key=key) for key in (alice, bob, bob)]
+        wait_for(lambda: proxy.count("HMGET") == 3)
+        c.reset(given_up)
+        t.is_([r.saw("X-User-Id") for r in c.wait(first, last)], [["alice"], ["bob"]], "its neighbours are themselves")
+        t.is_(c.request(key=alice).saw("X-User-Id"), ["alice"], "and the connection serves on")
+
+    t.is_(sorted(upstream.saw("X-User-Id")), ["alice"] * 2 + ["bob"] * 7, "the API saw nobody who had left")
+    t.is_(proxy.connections, 1, "all over one connection to Redis")
+    t.fds_return(nginx, baseline)

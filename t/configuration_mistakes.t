@@ -1,0 +1,138 @@
+#!/usr/bin/python3
+# Every mistake in our directives ends at `nginx -t`, with its line and with what to write instead.
+# Hazards: N17
+
+from lib.apikeytest import Test, delay
+from lib.apikeytest.nginx import Nginx
+
+CONF = """
+%GLOBALS%
+{main}
+events {{ }}
+http {{
+    %HTTP%
+    {http}
+    server {{
+        listen 127.0.0.1:%PORT%;
+        location / {{
+            {location}
+            empty_gif;
+        }}
+    }}
+}}
+"""
+ZONE = "api_key_zone keys:1m;"
+LOCAL = "api_key_redis redis://127.0.0.1"
+HTTP_MISTAKES = [                          # (line in http { }, what the message must say)
+    ("api_key_zone keys;", r'"keys" is not a name and a size; write api_key_zone name:size, for example'),
+    ("api_key_zone :8m;", r'":8m" is not a name and a size; write'),
+    ("api_key_zone keys:lots;", r'"lots" is not a size; write api_key_zone'),
+    ("api_key_zone keys:;", r'"" is not a size; write api_key_zone'),
+    ("api_key_zone keys:-1;", r'"-1" is not a size; write api_key_zone'),
+    ("api_key_zone keys:1k;", r'"keys" is too small; it needs at least 32k'),
+    ("api_key_zone;", r"invalid number of arguments"),
+    (f"{ZONE} {ZONE}", r'"api_key_zone" directive is duplicate'),
+    (f"limit_req_zone $uri zone=keys:1m rate=1r/s; {ZONE}", r'"keys" is already declared for a different use'),
+
+    ("api_key_redis localhost;", r"begins with neither redis:// nor unix:; write redis://.* or unix:/path"),
+    ("api_key_redis http://localhost;", r"begins with neither redis:// nor unix:; write redis://.* or unix:/path"),
+    ("api_key_redis rediss://localhost;", r"TLS \(rediss://\) is not supported yet; write redis:// or unix:, and"),
+    ("api_key_redis redis://:6379;", r"there is no host; write redis://"),
+    ("api_key_redis redis://localhost:70000;", r"the port is not a number from 1 to 65535; write redis://"),
+    ("api_key_redis redis://localhost:0;", r"the port is not a number from 1 to 65535; write redis://"),
+    ("api_key_redis redis://[::1;", r"the IPv6 address lacks its \]; write redis://"),
+    ("api_key_redis redis://localhost/db;", r"the database is not a number; write redis://"),
+    ('api_key_redis "redis://local host";', r"there is a space or control byte in it; write redis://"),
+    ("api_key_redis redis://a:b%zz@localhost;", r"a % that is not followed by two hex digits"),
+    ("api_key_redis unix:relative.sock;", r"a unix socket needs an absolute path; write redis://.* or unix:/path"),
+    ("api_key_redis unix:/a?what=1;", r"only \?db=number may follow a socket's path; write"),
+    (f"api_key_redis unix:/{'x' * 120};", r"the socket's path is longer than 107 bytes"),
+    ("api_key_redis redis://no-such-host.invalid;",
+     r'host not found for "no-such-host.invalid"; write an address or a name that this host can resolve'),
+    (f"{LOCAL} timeout=soon;", r'"soon" is not a time above zero; write for example timeout=250ms .*counts seconds'),
+    (f"{LOCAL} timeout=0;", r'"0" is not a time above zero; write for example timeout=250ms'),
+    (f"{LOCAL} timeout=-1s;", r'"-1s" is not a time above zero; write for example timeout=250ms'),
+    (f"{LOCAL} connect_timeout=;", r'"" is not a time above zero; write for example connect_timeout=250ms'),
+    (f"{LOCAL} retries=3;", r'unknown parameter "retries" .*; there are password_file=, timeout= and connect_timeout='),
+    (f"{LOCAL} fast;", r'unknown parameter "fast" .*; there are password_file=, timeout= and connect_timeout='),
+    (f"{LOCAL} timeout=1s timeout=2s;", r"timeout= stands twice; keep one"),
+    (f"{LOCAL} password_file=%F%/missing;",
+     r'cannot use password_file ".*/missing"; it must exist, be readable .* first line .*No such file or directory'),
+    (f"{LOCAL} password_file=%F%/empty;", r'cannot use password_file ".*/empty"; .* on its first line \(1 to 512 bytes\)'),
+    (f"{LOCAL} password_file=%F%/long;", r'cannot use password_file ".*/long"; .* on its first line \(1 to 512 bytes\)'),
+    (f"{LOCAL} password_file=%F%;", r"cannot use password_file .*Is a directory"),
+    ("api_key_redis redis://joe@127.0.0.1;", r"names a user without a password; add password_file=path"),
+    ("api_key_redis redis://:a@127.0.0.1 password_file=%F%/good;", r"a password in its URL and a password_file; keep the"),
+    (f"{LOCAL}; {LOCAL};", r'"api_key_redis" directive is duplicate'),
+    ("api_key_redis;", r"invalid number of arguments"),
+
+    ('api_key_redis_prefix "";', r"takes 1 to 64 bytes, for example api_key_redis_prefix apikey:;"),
+    (f"api_key_redis_prefix {'x' * 65};", r"takes 1 to 64 bytes, for example"),
+    ('api_key_redis_prefix "a b";', r"takes printable ASCII without spaces"),
+    ('api_key_redis_prefix "a\x07";', r"takes printable ASCII without spaces"),
+    ("api_key_redis_prefix a:; api_key_redis_prefix a:;", r'"api_key_redis_prefix" directive is duplicate'),
+
+    ("api_key_sidecar /run/a.sock;", r'"/run/a.sock" is no socket; write unix:/path'),
+    ("api_key_sidecar unix:run/a.sock;", r'"unix:run/a.sock" is no socket; write unix:/path'),
+    ("api_key_sidecar unix:;", r'"unix:" is no socket; write unix:/path'),
+    (f"api_key_sidecar unix:/{'x' * 120};", r"is no socket; write unix:/path \(at most 107 bytes\)"),
+    ("api_key_sidecar unix:/a secret=x;", r'unknown parameter "secret" of api_key_sidecar; there is secret_file=path'),
+    ("api_key_sidecar unix:/a secret_file=%F%/missing;", r'cannot use secret_file ".*/missing"; it must exist'),
+    ("api_key_sidecar unix:/a; api_key_sidecar unix:/a;", r'"api_key_sidecar" directive is duplicate'),
+]
+LOCATION_MISTAKES = [                      # (line in location { }, what the message must say)
+    ('api_key "";', r'takes a realm of printable characters, for example api_key "Example API";, or off'),
+    ('api_key "a\x01b";', r'takes a realm of printable characters, for example api_key "Example API";, or off'),
+    ('api_key "a\x7f";', r"takes a realm of printable characters"),
+    ("api_key a b;", r"invalid number of arguments"),
+    ("api_key a; api_key off;", r'"api_key" directive is duplicate'),
+    ("api_key_source body;", r'unknown source "body" .*; write bearer, header:NAME, arg:NAME or cookie:NAME'),
+    ("api_key_source header:;", r'unknown source "header:" .*; write bearer, header:NAME, arg:NAME or cookie:NAME'),
+    ('api_key_source "header:X Key";', r'unknown source "header:X Key" .*; write bearer, header:NAME'),
+    ("api_key_source Bearer;", r'unknown source "Bearer" .*; write bearer, header:NAME'),
+    ("api_key_source bearer bearer;", r'source "bearer" stands twice'),
+    ("api_key_source header:X-Key header:x-key;", r'source "header:x-key" stands twice'),
+    ("api_key_source bearer; api_key_source bearer;", r'"api_key_source" directive is duplicate'),
+    ("api_key_checksum maybe;", r'invalid value "maybe" in "api_key_checksum" directive, it must be "on" or "off"'),
+    ("api_key_checksum on; api_key_checksum on;", r'"api_key_checksum" directive is duplicate'),
+    ('api_key_require "a b";', r'invalid scope "a b" .*; write scopes as words, for example api_key_require chat:write;'),
+    ('api_key_require "*";', r'invalid scope "\*" .*; write scopes as words'),
+    ('api_key_require "";', r'invalid scope "" .*; write scopes as words'),
+    ("api_key_require a; api_key_require b;", r'"api_key_require" directive is duplicate'),
+    (ZONE, r'"api_key_zone" directive is not allowed here'),
+    (f"{LOCAL};", r'"api_key_redis" directive is not allowed here'),
+    ("if ($uri) { api_key a; }", r'"api_key" directive is not allowed here'),
+]
+
+
+def check(conf, mistake):
+    """What `nginx -t` says of it, and the line in nginx.conf where the mistake is."""
+    nginx = Nginx(t.new_folder("nginx-check"), conf, start=False, f=files)
+    with open(f"{nginx.folder}/nginx.conf", encoding="utf-8") as file:
+        lines = file.read().splitlines()
+    return *nginx.check_config(), 1 + [n for n, line in enumerate(lines) if mistake.replace("%F%", files) in line][-1]
+
+
+with Test() as t:
+    files = t.new_folder("files")
+    for name, text in {"empty": "", "good": "a password\n", "long": "x" * 513 + "\n"}.items():
+        with open(f"{files}/{name}", "w", encoding="ascii") as file:
+            file.write(text)
+
+    cases = [(CONF.format(main="", http=line, location=""), line, says) for line, says in HTTP_MISTAKES]
+    cases += [(CONF.format(main="", http=ZONE, location=line), line, says) for line, says in LOCATION_MISTAKES]
+    cases += [(CONF.format(main="", http="", location="api_key a;"), "api_key a;", r'needs a key zone; write "api_key_zone'),
+              (CONF.format(main="api_key a;", http="", location=""), "api_key a;", r'"api_key" directive is not allowed here')]
+    for conf, mistake, says in cases:
+        status, output, line = check(conf, mistake)
+        t.ok(status != 0, f"refused: {mistake[:60]}")
+        t.like(output, rf"\[emerg\].*{says}.* in .*/nginx\.conf:{line}$", "with its line and what to write")
+
+    # A bare number counts seconds, as everywhere in nginx.
+    alice = t.key()
+    proxy = t.redis_proxy(t.redis(keys=[alice]))
+    nginx = t.nginx(CONF.format(main="", http=f"{ZONE} api_key_redis {proxy} timeout=1;", location="api_key a;"))
+    proxy.on("HMGET", delay(0.5), nth=1)
+    t.is_(nginx.get("/", alice).status, 200, "timeout=1 is more than half a second")
+    proxy.on("HMGET", delay(3), nth=1)
+    t.is_(nginx.get("/", alice).status, 503, "and less than three")

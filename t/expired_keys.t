@@ -1,0 +1,63 @@
+#!/usr/bin/python3
+# A key is refused from the second that its `expires` names, by nginx's clock, though Redis still has it.
+
+import time
+
+from lib.apikeytest import Test
+
+CONF = """
+%GLOBALS%
+events { }
+http {
+    %HTTP%
+    api_key_zone  keys:1m;
+    api_key_redis %REDIS%;
+    server {
+        listen 127.0.0.1:%PORT%;
+        location / {
+            api_key    "test";
+            include    %API_KEY_PARAMS%;
+            proxy_pass http://%UPSTREAM%;
+        }
+    }
+}
+"""
+
+EXPIRED = (401, "expired_api_key", 'Bearer realm="test", error="invalid_token"')
+
+with Test() as t:
+    now = int(time.time())
+    soon = t.key(user="soon", expires=now + 2)
+    past = {name: t.key(user=name, expires=when) for name, when in
+            {"a second ago": now - 1, "this second": now, "a year ago": now - 31536000, "1970": 0, "1970 + 1": 1}.items()}
+    future = {name: t.key(user=name, expires=when) for name, when in
+              {"in an hour": now + 3600, "in the year 9999": 253402300799, "18 digits": "9" * 18, "never": ""}.items()}
+    redis, upstream = t.redis(keys=[soon, *past.values(), *future.values()]), t.upstream()
+    nginx = t.nginx(CONF, redis=redis, upstream=upstream)
+
+    t.is_(nginx.get("/", soon).saw("X-User-Id"), ["soon"], "two seconds before its time")
+    for name, key in future.items():
+        t.is_(nginx.get("/", key).saw("X-User-Id"), [name], f"{name}: let through")
+    asked = len(upstream.requests)
+    for name, key in past.items():
+        r = nginx.get("/", key)
+        t.is_((r.status, r.code, r.header("WWW-Authenticate")), EXPIRED, f"{name}: refused")
+    t.is_(len(upstream.requests), asked, "the upstream saw none of them")
+
+    last_pass = first_refusal = None
+    while first_refusal is None and time.time() < now + 4:
+        before = time.time()
+        r = nginx.get("/", soon)
+        if r.status == 200:
+            last_pass = before
+        else:
+            first_refusal = time.time()
+            t.is_((r.status, r.code, r.header("WWW-Authenticate")), EXPIRED, "its time comes, and it is refused")
+        time.sleep(0.01)
+    t.ok(last_pass and last_pass < now + 2.05, "not let through later than that", f"{last_pass} {now + 2}")
+    t.ok(first_refusal and now + 2 <= first_refusal <= now + 3, "and not refused before it", f"{first_refusal} {now + 2}")
+    t.ok(redis("EXISTS", f"apikey:k:{soon.hash}"), "Redis still has it")
+
+    redis.add(soon, expires=str(now + 3600))
+    t.is_(nginx.get("/", soon).saw("X-User-Id"), ["soon"], "a later `expires` brings it back")
+    t.is_([x["key_status"] for x in nginx.requests()].count("expired"), len(past) + 1, "the log says `expired`")

@@ -1,0 +1,12 @@
+"""The harness of the end-to-end tests; README.md in the folder above tells how to use it."""
+
+from . import faults
+from .apikeyd import apikeyctl
+from .faults import (black_hole, close, cut, cut_anywhere, delay, drop, duplicate, inject, previous, replace, split,
+                     split_anywhere, split_at, swap, swap_alike)
+from .http1 import Connection, Response, request_bytes
+from .keys import Key, checksum, digest, make_key_text
+from .process import wait_for
+from .resp import RedisClient, RedisError, array, bulk, command
+from .tap import bail_out, skip_all
+from .test import Test

@@ -1,0 +1,178 @@
+"""nginx with a configuration that the test writes out in full.
+
+In the text, %NAME% is replaced:
+  %GLOBALS%        what every nginx.conf here needs first: load_module, user, pid, error_log at our shipped level
+  %HTTP%           temporary paths and the access log, as the first line of http { }
+  %PORT%, %PORT_B% a free port, for any name that starts with PORT
+  %API_KEY_PARAMS% our conf/api_key_params
+  %DIR%            the folder of this nginx
+and whatever the test passes by name: t.nginx(conf, redis=redis) gives %REDIS%.
+"""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import textwrap
+import time
+
+from . import places
+from .http1 import Connection
+from .http2 import Http2Connection
+from .ports import free_port
+from .process import Process, children_of, need, read, running, wait_for
+
+GLOBALS = """daemon off;
+pid        %DIR%/nginx.pid;
+error_log  %DIR%/error.log %LOG_LEVEL%;
+%USER%
+%LOAD_MODULE%"""
+
+HTTP = """log_format harness escape=json '{"status":$status,"method":"$request_method","uri":"$uri",%LOG_FIELDS%'
+                             '"bytes":$bytes_sent,"time":$request_time}';
+access_log %DIR%/access.log harness;
+client_body_temp_path %DIR%/body_temp;
+proxy_temp_path       %DIR%/proxy_temp;
+fastcgi_temp_path     %DIR%/fastcgi_temp;
+uwsgi_temp_path       %DIR%/uwsgi_temp;
+scgi_temp_path        %DIR%/scgi_temp;"""
+
+LOG_FIELDS = '"key_status":"$api_key_status","key_id":"$api_key_id","user":"$api_key_user",'
+
+
+class Nginx:
+    def __init__(self, folder, config, module=True, log_level="notice", start=True, **values):
+        """`module`: True for the product's, a path for another build of it, False for nginx alone."""
+        need(places.NGINX, "nginx", "apt install nginx, or set TEST_NGINX_BINARY")
+        module = places.MODULE if module is True else module
+        if module:
+            need(module, "module", places.MAKE_HINT)
+        self.folder, self.config, self.ports = folder, textwrap.dedent(config), {}
+        self.error_log, self.access_log = f"{folder}/error.log", f"{folder}/access.log"
+        self.values = {"DIR": folder, "LOG_LEVEL": log_level, "API_KEY_PARAMS": places.PARAMS,
+                       "GLOBALS": GLOBALS, "HTTP": HTTP, "LOG_FIELDS": LOG_FIELDS if module else "",
+                       "USER": "user www-data;" if os.geteuid() == 0 else "",
+                       "LOAD_MODULE": f"load_module {module};" if module else ""}
+        self.values |= {name.upper(): value for name, value in values.items()}
+        self.signalled = set()             # workers that the test itself ended
+        self.process = None
+        self.write_config()
+        if start:
+            self.start()
+
+    def write_config(self, config=None, **values):
+        """Writes another configuration (or the same, with other values): for reload()."""
+        if config is not None:
+            self.config = textwrap.dedent(config)
+        self.values |= {name.upper(): value for name, value in values.items()}
+        text = self.config
+        while (more := re.sub(r"%([A-Z][A-Z0-9_]*)%", lambda found: self._value(found[1]), text)) != text:
+            text = more
+        with open(f"{self.folder}/nginx.conf", "w", encoding="utf-8") as file:
+            file.write(text)
+
+    def _value(self, name):
+        if name in self.values:
+            return str(self.values[name])
+        if name.startswith("PORT"):
+            return str(self.ports.setdefault(name, free_port()))
+        raise KeyError(f"nginx.conf names %{name}%, which the test did not give")
+
+    # --- life and death -----------------------------------------------------------------------------------
+
+    def _argv(self, *more):
+        return [places.NGINX, "-c", f"{self.folder}/nginx.conf", "-p", self.folder, "-e", self.error_log, *more]
+
+    def start(self):
+        self.process = Process("nginx", self._argv(), f"{self.folder}/stderr.log", env=places.sanitizer_env(),
+                               death_signal="TERM")
+        wait_for(lambda: not self.process.alive() or (self._pid_written() and self.workers()), timeout=20)
+        if not self.process.alive():
+            raise RuntimeError(f"nginx does not start:\n{self.process.output()}\n{self.log()[-3000:]}")
+
+    def _pid_written(self):
+        return read(f"{self.folder}/nginx.pid").strip() == str(self.process.pid)
+
+    def check_config(self, *more):
+        """nginx -t (more: e.g. "-T" or "-q"): (exit status, everything it printed)."""
+        done = subprocess.run(["env", *(f"{k}={v}" for k, v in places.sanitizer_env().items()),
+                               *self._argv("-t", *more)], capture_output=True, text=True, timeout=30, check=False)
+        return done.returncode, done.stderr + done.stdout
+
+    def workers(self):
+        if "master_process off" in self.config:
+            return [self.process.pid]
+        return [pid for pid in children_of(self.process.pid) if running(pid)]
+
+    def reload(self, wait_old=True, timeout=10.0):
+        """HUP; True when new workers serve (and, by default, the old ones are gone)."""
+        old = set(self.workers())
+        self.process.send_signal(signal.SIGHUP)
+        return bool(wait_for(lambda: (now := set(self.workers())) - old and not (wait_old and now & old), timeout))
+
+    def quit(self, timeout=10.0):
+        """Graceful stop: True when it was over within the time."""
+        self.process.expected_to_end = True
+        self.process.send_signal(signal.SIGQUIT)
+        return self.process.wait(timeout)
+
+    def stop(self):
+        self.process.resume()
+        return self.quit(2.0) or self.process.stop(signal.SIGTERM)
+
+    def kill_worker(self, pid, number=signal.SIGKILL):
+        self.signalled.add(pid)
+        os.kill(pid, number)
+
+    def fds(self):
+        """How many files and sockets the workers hold in all, once that has been the same for 50 ms."""
+        counts = []
+        while len(counts) < 100 and (len(counts) < 6 or len(set(counts[-6:])) > 1):
+            time.sleep(0.01)
+            counts.append(sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in self.workers()))
+        return counts[-1]
+
+    # --- logs ---------------------------------------------------------------------------------------------
+
+    def log(self):
+        return read(self.error_log)
+
+    def wait_log(self, pattern, timeout=5.0):
+        return wait_for(lambda: re.search(pattern, self.log()), timeout, 0.02)
+
+    def requests(self):
+        """The access log: one dict per request (status, method, uri, key_status, key_id, user, bytes, time)."""
+        # nginx writes 000 for a request that got no answer and 009 for HTTP/0.9: no numbers to JSON.
+        return [json.loads(re.sub(r'^{"status":0+(?=\d)', '{"status":', line))
+                for line in read(self.access_log).splitlines()]
+
+    def wait_requests(self, count, timeout=5.0):
+        """The access log when it has `count` lines, and 50 ms later: one too many shows as well."""
+        wait_for(lambda: len(self.requests()) >= count, timeout, 0.02)
+        time.sleep(0.05)
+        return self.requests()
+
+    # --- talking to it --------------------------------------------------------------------------------------
+
+    @property
+    def port(self):
+        return self.ports["PORT"]
+
+    def connect(self, timeout=10.0, port=None):
+        """An HTTP/1.1 connection."""
+        return Connection(port or self.port, timeout)
+
+    def connect2(self, timeout=10.0, port=None):
+        """An HTTP/2 connection, without TLS; needs `listen … http2`."""
+        return Http2Connection(port or self.port, timeout)
+
+    def get(self, path="/", key=None, headers=(), method="GET", body=b"", port=None):
+        """One request on a connection of its own; `key`: a Key or the text of one, sent as Bearer."""
+        with self.connect(port=port) as connection:
+            return connection.request(method, path, key, headers, body)
+
+    def refuses_connections(self, port=None):
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port or self.port)) != 0

@@ -1,0 +1,23 @@
+"""Where the programs under test are."""
+
+import os
+import pathlib
+import subprocess
+
+REPO = pathlib.Path(__file__).resolve().parents[3]
+SANITIZED = os.environ.get("BUILD") == "sanitize"
+BUILD = pathlib.Path(os.environ.get("APIKEY_BUILD", REPO / ("build-sanitize" if SANITIZED else "build"))).resolve()
+NGINX = os.environ.get("TEST_NGINX_BINARY", "/usr/sbin/nginx")
+MODULE = os.path.abspath(os.environ.get("APIKEY_MODULE", BUILD / "ngx_http_api_key_module.so"))
+REDIS_SERVER = os.environ.get("TEST_REDIS_SERVER", "/usr/bin/redis-server")
+MIGRATIONS = REPO / "db" / "migrations"
+PARAMS = REPO / "conf" / "api_key_params"
+MAKE_HINT = "run `make" + (" BUILD=sanitize" if SANITIZED else "") + "` first"
+
+
+def sanitizer_env():
+    """What nginx, which was not built with a sanitizer, needs to load a module that was."""
+    if not SANITIZED:
+        return {}
+    found = subprocess.run(["gcc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True)
+    return {"LD_PRELOAD": os.path.realpath(found.stdout.strip()), "ASAN_OPTIONS": "detect_leaks=0"}
