@@ -1,4 +1,4 @@
-#include "sidecar/ctl_output.hpp"
+#include "sidecar/ctl/output.hpp"
 
 #include <algorithm>
 #include <array>

@@ -1,0 +1,47 @@
+// What the command line said, and how a command ends when it cannot do its work.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/result.hpp"
+#include "sidecar/settings.hpp"
+
+namespace apikey {
+
+// Exit statuses besides 0 (DESIGN §3.4).
+inline constexpr int kFailed = 1;
+inline constexpr int kWrongUse = 2;
+
+// Everything that the command line says; each command reads its own.
+struct Arguments {
+    std::string config = kDefaultConfigFile;
+    bool json = false;
+    std::string postgres;
+    bool enable_rls = false;
+    std::string user;
+    std::string name;
+    std::vector<std::string> scopes;
+    std::string expires;
+    std::string id;
+    std::string overlap = "24h";
+};
+
+// Ends a command: the message for stderr and the exit status.
+struct Refusal {
+    std::string message;
+    int status = kFailed;
+};
+
+template <class T>
+T or_refuse(Result<T> result, int status) {
+    if (!result.ok()) throw Refusal{result.error(), status};
+    return std::move(*result);
+}
+
+inline Settings settings_of(const Arguments& arguments) {
+    return or_refuse(load_settings(arguments.config), kFailed);
+}
+
+}  // namespace apikey

@@ -1,0 +1,18 @@
+// apikeyctl's commands. Each prints its result on stdout and throws Refusal, or any std::exception, when it fails.
+#pragma once
+
+#include "sidecar/ctl/arguments.hpp"
+
+namespace apikey {
+
+// database.cpp
+void run_migrate(const Arguments& arguments);
+void run_sync(const Arguments& arguments);
+
+// keys.cpp
+void run_create(const Arguments& arguments);
+void run_list(const Arguments& arguments);
+void run_revoke(const Arguments& arguments);
+void run_rotate(const Arguments& arguments);
+
+}  // namespace apikey
