@@ -53,7 +53,7 @@ ngx_int_t authenticate(ngx_http_request_t* r, const LocationConf& conf) {
     if (presented.kind == Credentials::Kind::none) return settle(*ctx, conf, Verdict::missing);
     if (presented.kind == Credentials::Kind::malformed) return settle(*ctx, conf, Verdict::malformed);
     if (conf.checksum && !checksum_matches(presented.token)) return settle(*ctx, conf, Verdict::invalid);
-    const auto digest = worker_digest().of(presented.token);
+    const auto digest = sha256(presented.token);
     if (!digest) return settle(*ctx, conf, Verdict::unavailable);
     if (ctx->state == State::resolved && equal(ctx->digest, *digest)) {
         return settle(*ctx, conf, judge_here(*ctx, conf));

@@ -91,10 +91,8 @@ class RedisLink {
     std::vector<Lookup*> delivering_;
 };
 
-// The link and the digest of this worker, made by start_worker(); the link is null in processes that serve no requests
-// and where api_key is nowhere on.
+// The link of this worker, made by start_worker(); null in processes that serve no requests and where api_key is nowhere on.
 RedisLink* worker_link() noexcept;
-Sha256& worker_digest() noexcept;
 void start_worker(ngx_cycle_t* cycle);
 void stop_worker() noexcept;
 

@@ -1,4 +1,4 @@
-// What lives as long as a worker process: its link to Redis and its digest.
+// What lives as long as a worker process: its link to Redis.
 #include "ngx_module/ngx.hpp"
 // nginx first
 #include <memory>
@@ -11,7 +11,6 @@ namespace apikey::ngx {
 namespace {
 
 struct Worker {
-    Sha256 digest;
     std::unique_ptr<RedisLink> link;
 };
 
@@ -21,10 +20,6 @@ Worker* worker = nullptr;  // no constructor runs when nginx loads the module, a
 
 RedisLink* worker_link() noexcept {
     return worker != nullptr ? worker->link.get() : nullptr;
-}
-
-Sha256& worker_digest() noexcept {
-    return worker->digest;
 }
 
 void start_worker(ngx_cycle_t* cycle) {

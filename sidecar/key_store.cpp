@@ -63,7 +63,7 @@ std::string new_key(std::string_view prefix) {
 }
 
 std::string hash_of(std::string_view key) {
-    const auto digest = Sha256().of(key);
+    const auto digest = sha256(key);
     if (!digest) throw std::runtime_error("OpenSSL refuses SHA-256");
     return to_hex_string(*digest);
 }

@@ -1,0 +1,183 @@
+// How the key cache lies in memory; for its own sources and tests.
+//
+//   block  := Header  bucket of known keys*  bucket of unknown keys*
+//   bucket := BucketHeader (one cache line)  way[8]
+//   way    := 256 bytes (known), 48 bytes (unknown)
+//   entry  := EntryHead  text                text := id user name prefix scopes, nothing between them
+//
+// An entry begins in a way and takes as many as it needs. It is live when the tag of its first way is not 0 and the
+// sequence counter there is even; ways that no live entry covers are free, whatever they hold. Unknown keys have the
+// first kUnknownWords words of an EntryHead and no text.
+//
+// Every word that two processes may touch at once is read and written through std::atomic_ref. The order of accesses is
+// that of seqlocks in H.-J. Boehm, "Can seqlocks get along with programming language memory models?" (MSPC 2012), §4.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+#include "core/key_cache.hpp"
+
+namespace apikey::key_cache {
+
+inline constexpr std::size_t kLine = 64;
+inline constexpr std::size_t kWays = 8;
+inline constexpr std::size_t kKnownWayWords = 256 / 8;
+inline constexpr std::size_t kUnknownWords = 48 / 8;
+inline constexpr std::size_t kUnknownShare = 20;                // a twentieth of the memory
+inline constexpr std::uint64_t kMagic = 0x6568'6361'6379'656b;  // "keycache"
+
+struct Header {
+    std::uint64_t magic;  // written last
+    std::uint32_t layout;
+    std::uint32_t generation;
+    KeyCache::Secret secret;
+    std::uint64_t bytes;
+    std::uint64_t known_at;  // bytes from here
+    std::uint64_t unknown_at;
+    std::uint32_t known_buckets;
+    std::uint32_t unknown_buckets;
+    // Away from the line that every lookup reads.
+    std::uint64_t evictions;
+    std::uint64_t unknown_evictions;
+};
+static_assert(offsetof(Header, evictions) == kLine && std::is_trivially_copyable_v<Header>);
+
+struct BucketHeader {
+    std::uint64_t tags;                     // a byte for each way: of the entry that begins there, or 0
+    std::array<std::uint16_t, kWays> used;  // seconds: when it was last found
+    std::array<std::uint32_t, kWays> seqs;
+    std::uint32_t changes;  // see KeyCache::Ticket
+    std::uint32_t spans;    // four bits for each way: how many the entry takes that begins there
+};
+static_assert(sizeof(BucketHeader) == kLine && std::is_trivially_copyable_v<BucketHeader>);
+
+struct EntryHead {
+    std::array<std::uint64_t, kDigestBytes / 8> digest;
+    std::int64_t validated_at;
+    std::uint32_t generation;                      // the cache's when it was asked for
+    std::uint16_t id, user, name, prefix, scopes;  // lengths
+    std::uint16_t unused;
+    std::int64_t expires;
+
+    [[nodiscard]] std::size_t text_bytes() const noexcept { return std::size_t{id} + user + name + prefix + scopes; }
+};
+static_assert(sizeof(EntryHead) == kLine && std::is_trivially_copyable_v<EntryHead>);
+
+inline constexpr std::size_t kHeadWords = sizeof(EntryHead) / 8;
+static_assert(offsetof(EntryHead, id) < kUnknownWords * 8 && offsetof(EntryHead, generation) + 4 <= kUnknownWords * 8);
+static_assert(kHeadWords + CachedKey::kMaxTextBytes / 8 <= kWays * kKnownWayWords);
+
+template <class T>
+T load(T& word, std::memory_order order = std::memory_order_relaxed) noexcept {
+    return std::atomic_ref<T>(word).load(order);
+}
+template <class T>
+void store(T& word, T value, std::memory_order order = std::memory_order_relaxed) noexcept {
+    std::atomic_ref<T>(word).store(value, order);
+}
+
+constexpr std::size_t words_of(std::size_t bytes) noexcept {
+    return (bytes + 7) / 8;
+}
+constexpr std::size_t ways_for(std::size_t text_bytes) noexcept {
+    return (kHeadWords + words_of(text_bytes) + kKnownWayWords - 1) / kKnownWayWords;
+}
+
+// Copies whole words, each at once. `private_copy` is memory that nobody else sees.
+inline void load_words(std::uint64_t* shared, std::size_t words, void* private_copy) noexcept {
+    auto* to = static_cast<unsigned char*>(private_copy);
+    for (std::size_t i = 0; i < words; ++i) {
+        const std::uint64_t word = load(shared[i]);
+        std::memcpy(to + 8 * i, &word, 8);
+    }
+}
+inline void store_words(std::uint64_t* shared, std::size_t words, const void* private_copy) noexcept {
+    const auto* from = static_cast<const unsigned char*>(private_copy);
+    for (std::size_t i = 0; i < words; ++i) {
+        std::uint64_t word = 0;
+        std::memcpy(&word, from + 8 * i, 8);
+        store(shared[i], word);
+    }
+}
+
+// Where to look for a digest.
+struct Probe {
+    std::array<std::uint64_t, kDigestBytes / 8> digest;
+    std::uint64_t place;  // below 2^32
+    std::uint8_t tag;     // never 0
+
+    // Multilinear hashing (Lemire, Kaser: "Strongly universal string hashing is fast", 2014): whoever does not know the
+    // secret cannot choose two digests that share a bucket more often than by chance, whatever prefixes he grinds.
+    Probe(const Digest& of, const KeyCache::Secret& secret) noexcept
+        : digest(std::bit_cast<decltype(digest)>(of)),
+          place((secret[0] * (digest[0] & 0xffff'ffff) + secret[1] * (digest[0] >> 32)) >> 32),
+          tag(std::max<std::uint8_t>(of.back(), 1)) {}
+};
+
+// One bucket in the shared memory.
+struct Bucket {
+    BucketHeader* header;
+    std::size_t way_words;
+
+    [[nodiscard]] std::uint64_t* entry(std::size_t way) const noexcept {
+        return reinterpret_cast<std::uint64_t*>(header + 1) + way * way_words;
+    }
+    [[nodiscard]] bool is_live(std::size_t way) const noexcept {
+        return tag(way) != 0 && load(header->seqs[way]) % 2 == 0;
+    }
+    [[nodiscard]] std::uint8_t tag(std::size_t way) const noexcept {
+        return static_cast<std::uint8_t>(load(header->tags) >> (8 * way));
+    }
+    [[nodiscard]] std::size_t span(std::size_t way) const noexcept { return (load(header->spans) >> (4 * way)) & 15; }
+};
+
+constexpr std::size_t bucket_bytes(std::size_t way_words) noexcept {
+    return sizeof(BucketHeader) + kWays * way_words * 8;
+}
+
+// The bucket of number `at`, or the one that a probe belongs to.
+inline Bucket known_bucket_at(Header& header, std::size_t at) noexcept {
+    auto* first = reinterpret_cast<std::byte*>(&header) + header.known_at;
+    return {reinterpret_cast<BucketHeader*>(first + at * bucket_bytes(kKnownWayWords)), kKnownWayWords};
+}
+inline Bucket unknown_bucket_at(Header& header, std::size_t at) noexcept {
+    auto* first = reinterpret_cast<std::byte*>(&header) + header.unknown_at;
+    return {reinterpret_cast<BucketHeader*>(first + at * bucket_bytes(kUnknownWords)), kUnknownWords};
+}
+inline Bucket known_bucket(Header& header, const Probe& probe) noexcept {
+    return known_bucket_at(header, (probe.place * header.known_buckets) >> 32);
+}
+inline Bucket unknown_bucket(Header& header, const Probe& probe) noexcept {
+    return unknown_bucket_at(header, (probe.place * header.unknown_buckets) >> 32);
+}
+
+// A bit for each way whose entry may have this tag; the digest decides. Eight bytes are compared at once ("has zero
+// byte", Hacker's Delight §6-1: a byte above a match may be taken for one).
+class Candidates {
+  public:
+    Candidates(std::uint64_t tags, std::uint8_t tag) noexcept {
+        const std::uint64_t differences = tags ^ (kOnes * tag);
+        left_ = (differences - kOnes) & ~differences & (kOnes << 7);
+    }
+    [[nodiscard]] bool any() const noexcept { return left_ != 0; }
+    [[nodiscard]] std::size_t way() const noexcept { return static_cast<std::size_t>(std::countr_zero(left_)) / 8; }
+    void next() noexcept { left_ &= left_ - 1; }
+
+  private:
+    static constexpr std::uint64_t kOnes = 0x0101'0101'0101'0101;
+    std::uint64_t left_;
+};
+
+// Without a branch for each word: constant time costs nothing here, although a digest that somebody guesses bit by bit
+// would not lead him to a key.
+inline bool is_entry_of(std::uint64_t* entry, const Probe& probe) noexcept {
+    return ((load(entry[0]) ^ probe.digest[0]) | (load(entry[1]) ^ probe.digest[1]) |
+            (load(entry[2]) ^ probe.digest[2]) | (load(entry[3]) ^ probe.digest[3])) == 0;
+}
+
+}  // namespace apikey::key_cache
