@@ -173,9 +173,9 @@ void LeaderTerm::postpone(const std::string& hash, const std::set<Receipt>& rece
 
 void LeaderTerm::retry_postponed() {
     for (const auto& [hash, receipts] : std::exchange(postponed_, {})) {
-        pending_.add({hash, kNobodyWaits});
+        pending_.add({from_hex(hash), kNobodyWaits});
         for (const Receipt receipt : receipts)
-            pending_.add({hash, receipt});
+            pending_.add({from_hex(hash), receipt});
     }
 }
 

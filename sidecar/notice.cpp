@@ -3,24 +3,17 @@
 #include <openssl/rand.h>
 
 #include <algorithm>
-#include <charconv>
 #include <limits>
 #include <stdexcept>
 #include <utility>
 
+#include "core/decimal.hpp"
 #include "core/digest.hpp"
 
 namespace apikey {
 namespace {
 
 constexpr std::string_view kDoneWord = "done ";
-
-std::optional<std::uint64_t> number(std::string_view text) {
-    std::uint64_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
-    return value;
-}
 
 }  // namespace
 
@@ -35,21 +28,6 @@ Receipt new_receipt() {
     return receipt;
 }
 
-std::optional<Change> parse_change(std::string_view payload) {
-    const auto space = payload.find(' ');
-    if (space == std::string_view::npos) return std::nullopt;
-    const std::string_view hash = payload.substr(0, space);
-    const auto receipt = number(payload.substr(space + 1));
-    if (!receipt) return std::nullopt;
-    if (hash == "*") return Change{"", *receipt};
-    if (!from_hex(hash)) return std::nullopt;
-    return Change{std::string(hash), *receipt};
-}
-
-std::string format_change(std::string_view hash, Receipt receipt) {
-    return (hash.empty() ? "*" : std::string(hash)) + " " + std::to_string(receipt);
-}
-
 std::optional<Done> parse_done(std::string_view payload) {
     if (!payload.starts_with(kDoneWord)) return std::nullopt;
     payload.remove_prefix(kDoneWord.size());
@@ -58,9 +36,9 @@ std::optional<Done> parse_done(std::string_view payload) {
     if (space == std::string_view::npos || slash == std::string_view::npos || slash < space) {
         return std::nullopt;
     }
-    const auto receipt = number(payload.substr(0, space));
-    const auto confirmed = number(payload.substr(space + 1, slash - space - 1));
-    const auto expected = number(payload.substr(slash + 1));
+    const auto receipt = parse_decimal(payload.substr(0, space));
+    const auto confirmed = parse_decimal(payload.substr(space + 1, slash - space - 1));
+    const auto expected = parse_decimal(payload.substr(slash + 1));
     if (!receipt || !confirmed || !expected) return std::nullopt;
     return Done{*receipt, *confirmed, *expected};
 }
@@ -71,12 +49,12 @@ std::string format_done(const Done& done) {
 }
 
 void PendingChanges::add(const Change& change) {
-    if (change.hash.empty()) {
+    if (!change.key) {
         full_pass_ = true;
         if (change.receipt != kNobodyWaits) full_pass_receipts_.insert(change.receipt);
         return;
     }
-    auto& receipts = by_hash_[change.hash];
+    auto& receipts = by_hash_[to_hex_string(*change.key)];
     if (change.receipt != kNobodyWaits) receipts.insert(change.receipt);
 }
 

@@ -1,8 +1,8 @@
-// The notices by which a change of a key travels (DESIGN §3.5, §4.5):
-//   change := ( hash | "*" ) SP receipt        Postgres channel apikey_changed, Redis channel apikey:changed
-//   done   := "done" SP receipt SP confirmed "/" expected       Postgres channel apikey_done
-//   hash   := 64 lower-case hex digits;  receipt, confirmed, expected := decimal digits
-// "*": any key may have changed. A receipt names the change for whoever waits for it; 0 = nobody does.
+// The notices by which a change of a key travels through Postgres (DESIGN §3.5, §4.5):
+//   change := (core/redis/change.hpp)                         Postgres channel apikey_changed, Redis channel apikey:changed
+//   done   := "done" SP receipt SP confirmed "/" expected     Postgres channel apikey_done
+//   receipt, confirmed, expected := decimal digits
+// A receipt names the change for whoever waits for it; 0 = nobody does.
 #pragma once
 
 #include <cstdint>
@@ -13,24 +13,21 @@
 #include <string_view>
 #include <vector>
 
+#include "core/redis/change.hpp"
+
 namespace apikey {
 
 inline constexpr const char* kChangedChannel = "apikey_changed";
 inline constexpr const char* kDoneChannel = "apikey_done";
 
-using Receipt = std::uint64_t;
-inline constexpr Receipt kNobodyWaits = 0;
+using redis::Change;
+using redis::format_change;
+using redis::kNobodyWaits;
+using redis::parse_change;
+using redis::Receipt;
 
 // 63 random bits, never 0, so that it fits Postgres' bigint. Throws std::runtime_error without randomness.
 Receipt new_receipt();
-
-struct Change {
-    std::string hash;  // empty: "*"
-    Receipt receipt = kNobodyWaits;
-};
-// Anybody may NOTIFY: what has not this form is nothing.
-std::optional<Change> parse_change(std::string_view payload);
-std::string format_change(std::string_view hash, Receipt receipt);
 
 // How many of the nginx workers that must confirm a change have done so.
 struct Done {
@@ -38,6 +35,7 @@ struct Done {
     std::uint64_t confirmed = 0;
     std::uint64_t expected = 0;
 };
+// Anybody may NOTIFY: what has not this form is nothing.
 std::optional<Done> parse_done(std::string_view payload);
 std::string format_done(const Done& done);
 

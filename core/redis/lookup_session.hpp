@@ -30,13 +30,12 @@
 
 #include "core/digest.hpp"
 #include "core/key_facts.hpp"
+#include "core/redis/millis.hpp"
 #include "core/redis/names.hpp"
 #include "core/redis/pipeline.hpp"
 #include "core/redis/trust.hpp"
 
 namespace apikey::redis {
-
-using Millis = std::int64_t;
 
 class LookupSession {
   public:

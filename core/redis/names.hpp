@@ -18,14 +18,21 @@ inline bool has_prefix_bytes(std::string_view prefix) noexcept {
 
 struct Names {
     explicit Names(const std::string& prefix)
-        : keys(prefix + "k:"), epoch(prefix + "epoch"), leader(prefix + "leader"), changed(prefix + "changed") {}
+        : keys(prefix + "k:"),
+          epoch(prefix + "epoch"),
+          leader(prefix + "leader"),
+          changed(prefix + "changed"),
+          applied(prefix + "applied"),
+          workers(prefix + "workers") {}
 
     [[nodiscard]] std::string key(std::string_view hash) const { return keys + std::string(hash); }
 
     std::string keys;     // before a key's hash
     std::string epoch;    // proves that everything is here
     std::string leader;   // the lease
-    std::string changed;  // channel
+    std::string changed;  // channel: what changed
+    std::string applied;  // channel: which worker has applied it
+    std::string workers;  // who must confirm (change.hpp)
 };
 
 }  // namespace apikey::redis

@@ -28,6 +28,8 @@ TEST(RedisNames, AreUnderThePrefix) {
     EXPECT_EQ(names.epoch, "p:epoch");
     EXPECT_EQ(names.leader, "p:leader");
     EXPECT_EQ(names.changed, "p:changed");
+    EXPECT_EQ(names.applied, "p:applied");
+    EXPECT_EQ(names.workers, "p:workers");
 }
 
 TEST(Migrations, AreEmbeddedInOrder) {
