@@ -10,6 +10,7 @@ set(MODULE_SOURCES
     ngx_module/park.cpp
     ngx_module/redis_conf.cpp
     ngx_module/redis_link.cpp
+    ngx_module/redis_socket.cpp
     ngx_module/request_ctx.cpp
     ngx_module/variables.cpp
     ngx_module/worker.cpp)

@@ -1,0 +1,119 @@
+// One connection of this worker to Redis: nginx's socket, its events, and when it is made anew. What is said on it is its
+// owner's (RedisLink asks for keys).
+//
+//            connect()                        on_up()
+//   down ────────────────▶ connecting ─────────────────────▶ up ──▶ (fault) ──▶ on_down(): at once / later / never
+//     ▲                                                                              │
+//     └──────────────── retry timer: 0 ms after a connection that has worked, else back-off
+//
+// Bytes are pulled: whoever has something to say calls flush(), or flush_soon() to let everything said in one turn of
+// the event loop leave in one write; the socket asks the owner for output() until there is none or the kernel takes no
+// more, and goes on by itself when it does again.
+//
+// Within its callbacks an owner may call every function of the socket but connect() and flush(); fail() and close() take
+// effect at once, and the socket notices when it comes back. What the owner throws closes the connection ("internal
+// error") and is logged; on_exception() does the same for events of the owner's own.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/redis/backoff.hpp"
+#include "ngx_module/conf.hpp"
+#include "ngx_module/worker_event.hpp"
+
+namespace apikey::ngx {
+
+class RedisSocket {
+  public:
+    // connecting: an attempt is under way, or follows at once; what is to be said may wait for it.
+    enum class State : std::uint8_t { down, connecting, up };
+    // When the next attempt is made. never: nginx closes all connections (worker_shutdown_timeout).
+    enum class Retry : std::uint8_t { at_once, later, never };
+
+    class Owner {
+      public:
+        // The connection is up. Queue the greeting, with password(); the socket then asks for output().
+        virtual void on_up() = 0;
+        // What is to be written now, empty if nothing; valid until written() says how much of it was. What was not
+        // written must come again, first and unchanged.
+        virtual std::string_view output() = 0;
+        virtual void written(std::size_t count) = 0;
+        // What there was to write has been written, or as much as the kernel takes: set timers.
+        virtual void on_flushed() = 0;
+        // Bytes have come. False: close the connection; why() says why.
+        virtual bool take(std::string_view bytes) = 0;
+        [[nodiscard]] virtual std::string why() const = 0;
+        // After take(): all that had come has been taken. Unlike elsewhere, flush() may be called.
+        virtual void on_read() = 0;
+        // The connection is lost, or could not be made; `why` is fit for the log. The socket tries again by itself.
+        virtual void on_down(Retry retry, const std::string& why) = 0;
+
+      protected:
+        ~Owner() = default;
+    };
+
+    // Copies what it needs of the configuration. `owner` outlives it. Throws std::bad_alloc.
+    RedisSocket(const RedisConf& conf, Owner& owner);
+    // Closes the connection without a word to the owner.
+    ~RedisSocket();
+    RedisSocket(const RedisSocket&) = delete;
+    RedisSocket& operator=(const RedisSocket&) = delete;
+
+    // Begins. The owner hears of everything else by its callbacks.
+    void connect();
+    // The owner is content: this connection serves. The first fault after it (if it lived for 100 ms) is followed by an
+    // attempt at once, and the back-off starts from its first step.
+    void worked() noexcept;
+    // Writes what the owner has, now.
+    void flush();
+    // ... at the end of this turn of the event loop, if the connection is up.
+    void flush_soon() noexcept;
+    // The owner cannot go on with this connection: closes it, says on_down(), tries again.
+    void fail(const std::string& why);
+    // Closes it for good, or until connect(); on_down() is not said.
+    void close() noexcept;
+    // Something was thrown: fail("internal error").
+    void on_exception() noexcept;
+
+    [[nodiscard]] State state() const noexcept { return state_; }
+    // Where Redis is, for logs: no password in it.
+    [[nodiscard]] const std::string& place() const noexcept { return place_; }
+    // For the greeting of a new connection: its file may hold another one by now. Reads the file.
+    [[nodiscard]] std::string password() const;
+
+  private:
+    template <void (RedisSocket::*handler)()>
+    static void on_connection_event(ngx_event_t* event) noexcept;
+
+    void came_up();
+    void read();
+    void on_readable();
+    void on_writable();
+    void on_connect_timeout();
+    void down(Retry retry, const std::string& why);
+    void close_connection() noexcept;
+    [[nodiscard]] const Address& address() const { return addresses_[next_address_ % addresses_.size()]; }
+
+    Owner& owner_;
+    const std::string place_;
+    const std::vector<Address> addresses_;
+    const std::string password_file_;
+    const std::string configured_password_;
+    const ngx_msec_t connect_timeout_;
+
+    redis::Backoff backoff_;
+    State state_ = State::down;
+    std::size_t next_address_ = 0;
+    bool has_worked_ = false;  // the owner said so of this connection
+    ngx_msec_t came_up_at_ = 0;
+
+    ngx_connection_t* connection_ = nullptr;
+    ngx_log_t quiet_log_{};  // nginx' own lines about this connection: we write better ones, less often
+    WorkerEvent<RedisSocket> connect_timer_;
+    WorkerEvent<RedisSocket> retry_timer_;
+    WorkerEvent<RedisSocket> flush_event_;
+};
+
+}  // namespace apikey::ngx
