@@ -102,15 +102,17 @@ KeyCache::Found KeyCache::find(const Digest& digest, std::uint32_t now_seconds, 
     const std::uint32_t generation = load(header_->generation, std::memory_order_acquire);
     const Probe probe(digest, header_->secret);
     EntryHead head;
-    const Bucket known = key_cache::known_bucket(*header_, probe);
-    for (Candidates left(load(known.header->tags), probe.tag); left.any(); left.next()) {
-        if (!read_known(known, left.way(), probe, head, out)) continue;
-        if (head.generation != generation) return Found::nothing;
-        mark_used(known, left.way(), now_seconds);
-        out.validated_at = head.validated_at;
-        out.expires = head.expires;
-        point_into_text(head, out);
-        return Found::known;
+    for (const std::uint64_t place : probe.places) {
+        const Bucket known = key_cache::known_bucket(*header_, place);
+        for (Candidates left(load(known.header->tags), probe.tag); left.any(); left.next()) {
+            if (!read_known(known, left.way(), probe, head, out)) continue;
+            if (head.generation != generation) return Found::nothing;
+            mark_used(known, left.way(), now_seconds);
+            out.validated_at = head.validated_at;
+            out.expires = head.expires;
+            point_into_text(head, out);
+            return Found::known;
+        }
     }
     const Bucket unknown = key_cache::unknown_bucket(*header_, probe);
     for (Candidates left(load(unknown.header->tags), probe.tag); left.any(); left.next()) {
@@ -124,7 +126,7 @@ KeyCache::Found KeyCache::find(const Digest& digest, std::uint32_t now_seconds, 
 }
 
 KeyCache::Ticket KeyCache::ticket(const Digest& digest) const noexcept {
-    const Bucket bucket = key_cache::known_bucket(*header_, Probe(digest, header_->secret));
+    const Bucket bucket = key_cache::known_bucket(*header_, Probe(digest, header_->secret).places[0]);
     return {load(header_->generation, std::memory_order_acquire),
             load(bucket.header->changes, std::memory_order_acquire)};
 }

@@ -5,6 +5,7 @@
 namespace apikey {
 
 using key_cache::Bucket;
+using key_cache::bucket_bytes;
 using key_cache::EntryHead;
 using key_cache::Header;
 using key_cache::kWays;
@@ -23,11 +24,26 @@ EntryHead read_head(const Bucket& bucket, std::size_t way) noexcept {
     return head;
 }
 
-bool has_live(const Bucket& bucket, const Probe& probe, std::size_t from) noexcept {
-    for (std::size_t way = from; way < kWays; ++way) {
-        if (bucket.is_live(way) && key_cache::is_entry_of(bucket.entry(way), probe)) return true;
+// How many live entries of the probe's key there are.
+std::size_t count_live(const Bucket& bucket, const Probe& probe) noexcept {
+    std::size_t count = 0;
+    for (std::size_t way = 0; way < kWays; ++way) {
+        if (bucket.is_live(way) && key_cache::is_entry_of(bucket.entry(way), probe)) ++count;
     }
-    return false;
+    return count;
+}
+
+// Is the only live entry of its key in this bucket, which is one of the key's?
+bool is_in_its_place(Header& header, const Bucket& bucket, const Probe& probe) noexcept {
+    const std::array<Bucket, 3> buckets = {key_cache::known_bucket(header, probe.places[0]),
+                                           key_cache::known_bucket(header, probe.places[1]),
+                                           key_cache::unknown_bucket(header, probe)};
+    std::size_t here = 0;
+    std::size_t elsewhere = 0;
+    for (const Bucket& other : buckets)
+        (other.header == bucket.header ? here : elsewhere) += count_live(other, probe);
+    const bool counted_twice = buckets[0].header == buckets[1].header && bucket.header == buckets[0].header;
+    return here == (counted_twice ? 2 : 1) && elsewhere == 0;
 }
 
 bool has_plausible_texts(const EntryHead& head, std::size_t span) noexcept {
@@ -35,8 +51,8 @@ bool has_plausible_texts(const EntryHead& head, std::size_t span) noexcept {
            head.text_bytes() <= CachedKey::kMaxTextBytes && key_cache::ways_for(head.text_bytes()) == span;
 }
 
-// Live entries have the tag of their digest, lie in its bucket, once, and do not overlap.
-bool is_sound_bucket(Header& header, const Bucket& bucket, bool is_known) noexcept {
+// Live entries have the tag of their digest, lie in one of its buckets, once, and do not overlap.
+bool is_sound_bucket(Header& header, const Bucket& bucket) noexcept {
     std::size_t free_from = 0;
     for (std::size_t way = 0; way < kWays; ++way) {
         if (!bucket.is_live(way)) continue;
@@ -45,13 +61,17 @@ bool is_sound_bucket(Header& header, const Bucket& bucket, bool is_known) noexce
         free_from = way + span;
         const EntryHead head = read_head(bucket, way);
         const Probe probe(digest_of(head), header.secret);
-        if (bucket.tag(way) != probe.tag || has_live(bucket, probe, way + 1)) return false;
-        const Bucket known = key_cache::known_bucket(header, probe);
-        const Bucket unknown = key_cache::unknown_bucket(header, probe);
-        if (bucket.header != (is_known ? known : unknown).header) return false;
-        if (is_known ? !has_plausible_texts(head, span) || has_live(unknown, probe, 0) : span != 1) return false;
+        if (bucket.tag(way) != probe.tag || !is_in_its_place(header, bucket, probe)) return false;
+        if (!has_plausible_texts(head, span)) return false;
     }
     return true;
+}
+
+bool is_sound_header(const Header& header) noexcept {
+    const std::uint64_t known_end = header.known_at + header.known_buckets * bucket_bytes(key_cache::kKnownWayWords);
+    const std::uint64_t end = header.unknown_at + header.unknown_buckets * bucket_bytes(key_cache::kUnknownWords);
+    return header.known_buckets > 0 && header.unknown_buckets > 0 && header.known_at >= sizeof(Header) &&
+           known_end <= header.unknown_at && end <= header.bytes;
 }
 
 }  // namespace
@@ -80,11 +100,13 @@ KeyCache::Counts KeyCache::counts() const noexcept {
 }
 
 bool KeyCache::is_sound() const noexcept {
-    if (!attach(header_, header_->bytes)) return false;
-    for (std::size_t at = 0; at < header_->known_buckets; ++at)
-        if (!is_sound_bucket(*header_, key_cache::known_bucket_at(*header_, at), true)) return false;
-    for (std::size_t at = 0; at < header_->unknown_buckets; ++at)
-        if (!is_sound_bucket(*header_, key_cache::unknown_bucket_at(*header_, at), false)) return false;
+    if (!attach(header_, header_->bytes) || !is_sound_header(*header_)) return false;
+    for (std::size_t at = 0; at < header_->known_buckets; ++at) {
+        if (!is_sound_bucket(*header_, key_cache::known_bucket_at(*header_, at))) return false;
+    }
+    for (std::size_t at = 0; at < header_->unknown_buckets; ++at) {
+        if (!is_sound_bucket(*header_, key_cache::unknown_bucket_at(*header_, at))) return false;
+    }
     return true;
 }
 

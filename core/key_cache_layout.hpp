@@ -88,9 +88,10 @@ constexpr std::size_t ways_for(std::size_t text_bytes) noexcept {
     return (kHeadWords + words_of(text_bytes) + kKnownWayWords - 1) / kKnownWayWords;
 }
 
-// Copies whole words, each at once. `private_copy` is memory that nobody else sees.
+// Copies whole words, each at once. `private_copy` is memory that nobody else sees. Unrolled: a hit copies 27 words.
 inline void load_words(std::uint64_t* shared, std::size_t words, void* private_copy) noexcept {
     auto* to = static_cast<unsigned char*>(private_copy);
+#pragma GCC unroll 4
     for (std::size_t i = 0; i < words; ++i) {
         const std::uint64_t word = load(shared[i]);
         std::memcpy(to + 8 * i, &word, 8);
@@ -108,15 +109,25 @@ inline void store_words(std::uint64_t* shared, std::size_t words, const void* pr
 // Where to look for a digest.
 struct Probe {
     std::array<std::uint64_t, kDigestBytes / 8> digest;
-    std::uint64_t place;  // below 2^32
-    std::uint8_t tag;     // never 0
+    std::array<std::uint64_t, 2> places;  // below 2^32: of its first and its second bucket
+    std::uint8_t tag;                     // never 0
 
-    // Multilinear hashing (Lemire, Kaser: "Strongly universal string hashing is fast", 2014): whoever does not know the
-    // secret cannot choose two digests that share a bucket more often than by chance, whatever prefixes he grinds.
     Probe(const Digest& of, const KeyCache::Secret& secret) noexcept
         : digest(std::bit_cast<decltype(digest)>(of)),
-          place((secret[0] * (digest[0] & 0xffff'ffff) + secret[1] * (digest[0] >> 32)) >> 32),
+          places{hash(digest[0], secret), hash(digest[1], secret)},
           tag(std::max<std::uint8_t>(of.back(), 1)) {}
+
+  private:
+    // Multilinear hashing (Lemire, Kaser: "Strongly universal string hashing is fast", 2014): whoever does not know the
+    // secret cannot make two digests share a bucket more often than by chance, whatever prefixes he grinds.
+    static std::uint64_t hash(std::uint64_t word, const KeyCache::Secret& secret) noexcept {
+        return (secret[0] * (word & 0xffff'ffff) + secret[1] * (word >> 32)) >> 32;
+    }
+};
+
+struct Freshness {
+    std::int64_t validated_at;
+    std::uint32_t generation;
 };
 
 // One bucket in the shared memory.
@@ -133,6 +144,12 @@ struct Bucket {
     [[nodiscard]] std::uint8_t tag(std::size_t way) const noexcept {
         return static_cast<std::uint8_t>(load(header->tags) >> (8 * way));
     }
+    // Of a live entry, for writers.
+    [[nodiscard]] Freshness freshness(std::size_t way) const noexcept {
+        EntryHead head{};
+        load_words(entry(way), kUnknownWords, &head);
+        return {head.validated_at, head.generation};
+    }
     [[nodiscard]] std::size_t span(std::size_t way) const noexcept { return (load(header->spans) >> (4 * way)) & 15; }
 };
 
@@ -140,7 +157,7 @@ constexpr std::size_t bucket_bytes(std::size_t way_words) noexcept {
     return sizeof(BucketHeader) + kWays * way_words * 8;
 }
 
-// The bucket of number `at`, or the one that a probe belongs to.
+// The bucket of number `at`.
 inline Bucket known_bucket_at(Header& header, std::size_t at) noexcept {
     auto* first = reinterpret_cast<std::byte*>(&header) + header.known_at;
     return {reinterpret_cast<BucketHeader*>(first + at * bucket_bytes(kKnownWayWords)), kKnownWayWords};
@@ -149,11 +166,12 @@ inline Bucket unknown_bucket_at(Header& header, std::size_t at) noexcept {
     auto* first = reinterpret_cast<std::byte*>(&header) + header.unknown_at;
     return {reinterpret_cast<BucketHeader*>(first + at * bucket_bytes(kUnknownWords)), kUnknownWords};
 }
-inline Bucket known_bucket(Header& header, const Probe& probe) noexcept {
-    return known_bucket_at(header, (probe.place * header.known_buckets) >> 32);
+// The bucket of a place in Probe::places. Multiplied and shifted: any number of buckets will do, and nothing is divided.
+inline Bucket known_bucket(Header& header, std::uint64_t place) noexcept {
+    return known_bucket_at(header, (place * header.known_buckets) >> 32);
 }
 inline Bucket unknown_bucket(Header& header, const Probe& probe) noexcept {
-    return unknown_bucket_at(header, (probe.place * header.unknown_buckets) >> 32);
+    return unknown_bucket_at(header, (probe.places[0] * header.unknown_buckets) >> 32);
 }
 
 // A bit for each way whose entry may have this tag; the digest decides. Eight bytes are compared at once ("has zero

@@ -4,7 +4,7 @@
 #include <sys/mman.h>
 
 #include <cstdlib>
-#include <optional>
+#include <cstring>
 #include <string>
 
 #include "core/key_cache.hpp"
@@ -13,7 +13,7 @@ namespace apikey::test {
 
 inline constexpr KeyCache::Secret kSecret = {0x243f'6a88'85a3'08d3, 0x1319'8a2e'0370'7344};  // of pi
 
-// Shared with the processes that this one forks.
+// Zeroed, and shared with the processes that this one forks.
 class Block {
   public:
     explicit Block(std::size_t bytes = KeyCache::kMinBytes) : bytes_(bytes) {
@@ -26,7 +26,17 @@ class Block {
 
     [[nodiscard]] void* memory() const noexcept { return memory_; }
     [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
-    [[nodiscard]] KeyCache create() const noexcept { return KeyCache::create(memory_, bytes_, kSecret); }
+    [[nodiscard]] KeyCache create(const KeyCache::Secret& secret = kSecret) const noexcept {
+        return KeyCache::create(memory_, bytes_, secret);
+    }
+    [[nodiscard]] KeyCache attach() const noexcept { return KeyCache::attach(memory_, bytes_); }
+
+    // Takes over every byte of a block of the same size; false when that changed nothing.
+    bool take(const Block& other) const noexcept {
+        if (std::memcmp(memory_, other.memory_, bytes_) == 0) return false;
+        std::memcpy(memory_, other.memory_, bytes_);
+        return true;
+    }
 
   private:
     void* memory_;
@@ -47,6 +57,32 @@ inline KeyFacts common_facts() {
             .prefix = "ia_0f8b7a1e3",
             .scopes = "usage:read usage:write conversations:read",
             .expires = 1'900'000'000};
+}
+
+// Facts that tell of which key and which version they are, and whose lengths differ from version to version: one to three
+// ways, sometimes seven.
+inline KeyFacts telling_facts(std::uint64_t key, std::int64_t version) {
+    const auto number = std::to_string(key) + "." + std::to_string(version);
+    const auto filled = [&](const char* what, std::size_t length) {
+        std::string text = what + number;
+        text.resize(std::max(length, text.size()),
+                    static_cast<char>('a' + (key + static_cast<std::uint64_t>(version)) % 26));
+        return text;
+    };
+    const std::uint64_t shape = key * 7 + static_cast<std::uint64_t>(version);
+    return {.id = filled("id", 36),
+            .user = filled("user", shape % 3 == 0 ? 255 : 36),
+            .name = filled("name", shape % 11 == 0  ? 800
+                                   : shape % 5 == 0 ? 200
+                                                    : 20),
+            .prefix = filled("ia_", 12),
+            .scopes = filled("scope", shape % 4 == 0 ? 255 : 30),
+            .expires = version};
+}
+
+inline bool same_texts(const CachedKey& found, const KeyFacts& facts) {
+    return found.id == facts.id && found.user == facts.user && found.name == facts.name &&
+           found.prefix == facts.prefix && found.scopes == facts.scopes && found.expires == facts.expires;
 }
 
 }  // namespace apikey::test
