@@ -4,20 +4,40 @@
 #            T='t/a.t t/b.t' (make test: only these)   ONCE=1 (make demo: stop after the tour)
 SHELL := /bin/bash
 BUILD ?= release
-NGINX_SRC ?= $(or $(NGX_SRC),/usr/share/nginx/src)
+DEBIAN_SRC := /usr/share/nginx/src
+NGINX_SRC ?= $(or $(NGX_SRC),$(DEBIAN_SRC))
+
+# Another nginx gets a folder of its own: what was built for one must not be loaded into another.
+ifeq ($(NGINX_SRC),$(DEBIAN_SRC))
+DIR := build
+else
+NGINX_VERSION := $(shell sed -n 's/^.define NGINX_VERSION *"\(.*\)"/\1/p' '$(NGINX_SRC)/src/core/nginx.h')
+$(if $(NGINX_VERSION),,$(error NGINX_SRC=$(NGINX_SRC) is no source tree of nginx: it has no src/core/nginx.h))
+DIR := build-nginx-$(NGINX_VERSION)
+BUILT_NGINX := $(realpath $(NGINX_SRC)/objs/nginx)
+endif
 
 ifeq ($(BUILD),release)
-DIR := build
 else ifeq ($(BUILD),sanitize)
-DIR := build-sanitize
+DIR := $(DIR)-sanitize
 CMAKE_OPTIONS := -DSANITIZE=ON
 else
 $(error BUILD is release or sanitize)
 endif
 
+# Where ngx_auto_config.h is: a tree in which nginx was built has the one of that very binary.
+NGINX_OBJS := $(if $(BUILT_NGINX),$(dir $(BUILT_NGINX)),$(CURDIR)/$(DIR)/nginx/)
+
+# The harness of the end-to-end tests takes these from its environment.
+export APIKEY_BUILD ?= $(CURDIR)/$(DIR)
+export BUILD
+ifdef BUILT_NGINX
+export TEST_NGINX_BINARY ?= $(BUILT_NGINX)
+endif
+
 SOURCES = $(shell git ls-files '*.cpp' '*.hpp' '*.c')
 
-.PHONY: all module demo test check format packages clean help
+.PHONY: all demo test check format packages clean help choice_of_nginx testable_nginx
 
 all: $(DIR)/build.ninja ## build the module, apikeyd and apikeyctl into build/
 	@ninja -C $(DIR) --quiet
@@ -25,18 +45,26 @@ all: $(DIR)/build.ninja ## build the module, apikeyd and apikeyctl into build/
 packages: ## install the Debian packages that are missing
 	@build-aux/install-packages
 
-$(DIR)/nginx/ngx_auto_config.h: | packages
+$(CURDIR)/$(DIR)/nginx/ngx_auto_config.h: $(DIR)/nginx_tree | packages
 	@build-aux/configure-nginx "$(NGINX_SRC)" "$(DIR)/nginx"
 
-$(DIR)/build.ninja: CMakeLists.txt cmake/nginx_module.cmake $(DIR)/nginx/ngx_auto_config.h | packages
+# Changes when the folder is to be built for another tree, or for another build in that tree.
+$(DIR)/nginx_tree: choice_of_nginx
+	@mkdir -p $(DIR)
+	@echo "$(realpath $(NGINX_SRC)) $(NGINX_OBJS)" | cmp -s - $@ || echo "$(realpath $(NGINX_SRC)) $(NGINX_OBJS)" > $@
+
+$(DIR)/build.ninja: CMakeLists.txt cmake/nginx_module.cmake $(DIR)/nginx_tree $(NGINX_OBJS)ngx_auto_config.h | packages
 	@cmake -G Ninja -S . -B $(DIR) --log-level=WARNING -DNGX_SRC="$(realpath $(NGINX_SRC))" \
-		-DNGX_OBJS="$(CURDIR)/$(DIR)/nginx" $(CMAKE_OPTIONS)
+		-DNGX_OBJS="$(NGINX_OBJS:/=)" $(CMAKE_OPTIONS)
 
 demo: all ## a private Redis, Postgres, apikeyd and nginx under .run/, and a tour (ONCE=1: stop after it)
-	@APIKEY_BUILD=$(DIR) demo/run $(if $(ONCE),--once)
+	@demo/run $(if $(ONCE),--once)
 
-test: all ## every test; the last line says how many passed and failed
-	@BUILD=$(BUILD) tests/run $(T)
+test: testable_nginx all ## every test; the last line says how many passed and failed
+	@tests/run $(T)
+
+testable_nginx:
+	@$(if $(NGINX_VERSION),build-aux/check-nginx "$(NGINX_SRC)" "$(TEST_NGINX_BINARY)")
 
 check: $(DIR)/build.ninja ## clang-format and clang-tidy
 	@clang-format-19 --dry-run -Werror $(SOURCES)
@@ -46,7 +74,7 @@ format: ## let clang-format rewrite the sources
 	@clang-format-19 -i $(SOURCES)
 
 clean: ## remove what was built
-	rm -rf build build-sanitize .run
+	rm -rf build build-sanitize build-nginx-* .run
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile

@@ -18,8 +18,8 @@ set(MODULE_SOURCES
 # nginx's headers are C and not ours: no warnings from them.
 add_library(nginx_headers INTERFACE)
 target_include_directories(nginx_headers SYSTEM INTERFACE
-    ${NGX_SRC}/src/core ${NGX_SRC}/src/event ${NGX_SRC}/src/event/modules ${NGX_SRC}/src/os/unix
-    ${NGX_SRC}/src/http ${NGX_SRC}/src/http/modules ${NGX_SRC}/src/http/v2 ${NGX_SRC}/src/http/v3
+    ${NGX_SRC}/src/core ${NGX_SRC}/src/event ${NGX_SRC}/src/event/modules ${NGX_SRC}/src/event/quic
+    ${NGX_SRC}/src/os/unix ${NGX_SRC}/src/http ${NGX_SRC}/src/http/modules ${NGX_SRC}/src/http/v2 ${NGX_SRC}/src/http/v3
     ${NGX_OBJS})
 
 add_library(nginx_glue OBJECT ${MODULE_SOURCES})

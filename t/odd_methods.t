@@ -23,6 +23,9 @@ http {
 }
 """
 
+# CONNECT: nginx 1.29.3 and newer reads its target as the method demands, on HTTP/1.
+REFUSED = {"TRACE": [405], "CONNECT": [400, 405], "get": [400], "Get": [400], "G@T": [400]}
+
 with Test() as t:
     alice, stranger = t.key(user="alice"), t.key()
     redis_proxy, upstream = t.redis_proxy(t.redis(keys=[alice])), t.upstream()
@@ -37,14 +40,15 @@ with Test() as t:
             return client.response(method)
 
     for version in ("1.1", "2"):
-        for method, status in (("TRACE", 405), ("CONNECT", 405), ("get", 400), ("Get", 400), ("G@T", 400)):
+        for method in ("TRACE", "CONNECT", "get", "Get", "G@T"):
             for key in (alice, None):
                 r = ask(method, key, version)
-                t.is_((r.status, r.code, r.header("WWW-Authenticate")), (status, None, None),
-                      f"HTTP/{version}: {method} {'with' if key else 'without'} a key is nginx's {status}")
+                t.ok(r.status in REFUSED[method], f"HTTP/{version}: nginx refuses {method} {'with' if key else 'without'} a key",
+                     r)
+                t.is_((r.code, r.header("WWW-Authenticate")), (None, None), "and says nothing of keys")
     with nginx.connect() as client:
         client.send(f"CONNECT localhost:80 HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {alice.key}\r\n\r\n")
-        t.is_(client.response().status, 400, "CONNECT as a proxy is asked is nginx's 400")
+        t.ok(client.response().status in (400, 405), "CONNECT as a proxy is asked is refused by nginx, too")
     t.is_(redis_proxy.count("HMGET"), 0, "no key was looked up")
     t.is_(upstream.requests, [], "the upstream saw none of it")
 

@@ -42,6 +42,12 @@ scgi_temp_path        %DIR%/scgi_temp;"""
 LOG_FIELDS = '"key_status":"$api_key_status","key_id":"$api_key_id","user":"$api_key_user",'
 
 
+def with_http2_directive(text):
+    """nginx 1.25.1 and newer: `listen … http2` became a directive, which serves HTTP/1 on these ports as well."""
+    text, count = re.subn(r"(\blisten\s[^;]*?)\s+http2;", r"\1;", text)
+    return re.sub(r"^(\s*)http \{$", r"\1http {\n\1    http2 on;", text, flags=re.M) if count else text
+
+
 class Nginx:
     def __init__(self, folder, config, module=True, log_level="notice", start=True, **values):
         """`module`: True for the product's, a path for another build of it, False for nginx alone."""
@@ -71,7 +77,7 @@ class Nginx:
         while (more := re.sub(r"%([A-Z][A-Z0-9_]*)%", lambda found: self._value(found[1]), text)) != text:
             text = more
         with open(f"{self.folder}/nginx.conf", "w", encoding="utf-8") as file:
-            file.write(text)
+            file.write(with_http2_directive(text) if places.nginx_version() >= (1, 25, 1) else text)
 
     def _value(self, name):
         if name in self.values:

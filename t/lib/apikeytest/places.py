@@ -1,7 +1,9 @@
 """Where the programs under test are."""
 
+import functools
 import os
 import pathlib
+import re
 import subprocess
 
 REPO = pathlib.Path(__file__).resolve().parents[3]
@@ -13,6 +15,13 @@ REDIS_SERVER = os.environ.get("TEST_REDIS_SERVER", "/usr/bin/redis-server")
 MIGRATIONS = REPO / "db" / "migrations"
 PARAMS = REPO / "conf" / "api_key_params"
 MAKE_HINT = "run `make" + (" BUILD=sanitize" if SANITIZED else "") + "` first"
+
+
+@functools.cache
+def nginx_version():
+    """Of the nginx under test, as (1, 22, 1)."""
+    told = subprocess.run([NGINX, "-v"], capture_output=True, text=True, check=True).stderr
+    return tuple(map(int, re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", told).groups()))
 
 
 def sanitizer_env():
