@@ -1,14 +1,17 @@
-"""The identity oracle's clients: many connections, pipelined requests of mixed users, some that leave early; every answer
-is held against whose key was sent. The upstream answers with "<X-User-Id> <X-Api-Key-Id>"."""
+"""The identity oracle: requests of many users while Redis' replies are spoiled, clients leave and keys change. None may be
+served under another user's identity, and none may contradict what was in force (ledger.py)."""
 
 import collections
 import multiprocessing
-import random
+import secrets
 import signal
 import time
 
-from .http1 import Connection, request_bytes
-from .http2 import Http2Connection
+from .faults import cut_anywhere, delay, drop, duplicate, inject, previous, split_anywhere, swap, swap_alike
+from .ledger import Leader
+from .oracle_clients import (CHANGING, NEVER, OUT_OF_FORCE, REFUSED, RIGHT, UNAVAILABLE, WRONG_IDENTITY, Client, Job,
+                             StreamClient, text_of)
+from .process import wait_for
 
 CONF = """
 %GLOBALS%
@@ -23,13 +26,14 @@ http {
     upstream api { server unix:%DIR%/api.sock; keepalive 64; }
     server {
         listen unix:%DIR%/api.sock;
-        return 200 "$http_x_user_id $http_x_api_key_id";
+        return 200 "$http_x_user_id $http_x_api_key_id $http_x_api_key_scopes";
     }
     server {
         listen 127.0.0.1:%PORT%;
         listen 127.0.0.1:%PORT_H2% http2;
         location / {
             api_key            "oracle";
+            %CACHE%
             include            %API_KEY_PARAMS%;
             proxy_http_version 1.1;
             proxy_set_header   Connection "";
@@ -39,134 +43,82 @@ http {
 }
 """
 
-# What an answer means, and which of these must never be.
-RIGHT, REFUSED, UNAVAILABLE = "right identity", "bogus key refused", "unavailable"
-WRONG_IDENTITY, BOGUS_PASSED = "another's identity", "bogus key let through"
-VALID_REFUSED, UNEXPECTED = "valid key refused", "unexpected answer"
-NEVER = (WRONG_IDENTITY, BOGUS_PASSED, VALID_REFUSED, UNEXPECTED)
-
-BATCH_SIZES = (1, 1, 2, 3, 4, 5, 6, 8, 50)     # pipelined requests
+_over = multiprocessing.get_context("fork").Event()      # the clients are done
+_leader = []                               # for the process of it, which inherits our memory
 
 
-class Client:
-    """One process with many HTTP/1 connections: in each round all send a batch, then all answers are read."""
+def run(t, requests, seed=None, **options):
+    """The whole test, but for what follows it. `options`: see run_clients()."""
+    seed = seed or secrets.token_hex(4)
+    t.note(f"SEED={seed}")
+    keys = [t.key(user=f"user-{n}", name=f"key of user {n}") for n in range(400)]
+    bogus = [t.key(user=None) for _ in range(50)]
+    redis = t.redis(keys=keys)
+    proxy = t.redis_proxy(redis, record=False)
+    nginx = t.nginx(CONF, redis=proxy, timeout="40ms", cache="")
+    steady, leader = keys[40:], Leader(redis, keys[:40], seed, text_of, bound=1)
+    forged = b"*7\r\n" + b"$1\r\nx\r\n" * 7
+    proxy.at_random({delay(0, 0.06): 0.002, split_anywhere(): 0.01, swap(): 0.0003, drop(): 0.0003,
+                     duplicate(): 0.0003, inject(forged): 0.0003, cut_anywhere(): 0.0003}, seed=seed)
+    proxy.at_random({swap_alike(): 0.001, previous(): 0.001}, command="HMGET")
 
-    def __init__(self, port, keys, bogus, seed, connections, abort_chance):
-        self.port, self.keys, self.bogus = port, keys, bogus
-        self.rng, self.abort_chance = random.Random(seed), abort_chance
-        self.connections = [None] * connections
-        self.tally, self.examples = collections.Counter(), []
-
-    def run(self, requests, deadline):
-        while sum(self.tally[k] for k in (RIGHT, REFUSED, UNAVAILABLE)) < requests and time.monotonic() < deadline:
-            before = self.tally[UNAVAILABLE]
-            sent = self.round()
-            if self.tally[UNAVAILABLE] - before > sent // 8:
-                time.sleep(self.rng.uniform(0.03, 0.08))       # Redis is away: wait a little, as a client would
-        return self.tally, self.examples[:5]
-
-    def round(self):
-        batches = [self.send_batch(slot) for slot in range(len(self.connections))]
-        for slot, batch in enumerate(batches):
-            self.read_batch(slot, batch)
-        return sum(map(len, batches))
-
-    def send_batch(self, slot):
-        if self.connections[slot] is None:
-            self.connections[slot] = Connection(self.port)
-        batch = [self.pick() for _ in range(self.rng.choice(BATCH_SIZES))]
-        data = b"".join(request_bytes(key=key, headers=self.forged()) for key in batch)
-        if self.rng.random() < self.abort_chance / 4:
-            data = data[:self.rng.randrange(1, len(data))]     # leaves in the middle of a request
-            self.connections[slot].send(data)
-            self.leave(slot)
-            return []
-        self.connections[slot].send(data)
-        return batch
-
-    def pick(self):
-        return self.rng.choice(self.bogus if self.bogus and self.rng.random() < 0.05 else self.keys)
-
-    def forged(self):
-        """What a client says about itself counts nothing."""
-        return (("x-user-id", self.rng.choice(self.keys).user),) if self.rng.random() < 0.2 else ()
-
-    def leave(self, slot):
-        connection, self.connections[slot] = self.connections[slot], None
-        if self.rng.random() < 0.5:
-            connection.reset()
-        else:
-            connection.close()
-        self.tally["left early"] += 1
-
-    def read_batch(self, slot, batch):
-        answers = len(batch)
-        if batch and self.rng.random() < self.abort_chance:
-            answers = self.rng.randrange(len(batch))
-        for key in batch[:answers]:
-            try:
-                response = self.connections[slot].response()
-            except (OSError, TimeoutError) as error:
-                self.count(UNEXPECTED, key, error)
-                self.leave(slot)
-                return
-            self.count(self.judge(key, response), key, response)
-        if answers < len(batch):
-            self.leave(slot)
-
-    def judge(self, key, response):
-        valid = key.user is not None
-        if response.status == 503:
-            return UNAVAILABLE
-        if response.status == 401:
-            return VALID_REFUSED if valid else REFUSED
-        if response.status != 200:
-            return UNEXPECTED
-        if not valid:
-            return BOGUS_PASSED
-        return RIGHT if response.text == f"{key.user} {key.id}" else WRONG_IDENTITY
-
-    def count(self, verdict, key, answer):
-        self.tally[verdict] += 1
-        if verdict in NEVER:
-            self.examples.append(f"{verdict}: sent {key.user} {key.id}, got {answer!r}")
+    tally, examples = run_clients(nginx, steady, bogus, requests, seed, leader=leader, seconds=t.limit - 40, **options)
+    answered = sum(tally[k] for k in (RIGHT, REFUSED, UNAVAILABLE))
+    for verdict in NEVER:
+        t.is_(tally[verdict], 0, f"never: {verdict}", f"SEED={seed}", *examples[:20])
+    t.ok(answered >= requests, f"{requests} requests answered", f"{answered}: {dict(tally)}")
+    t.ok(tally[RIGHT] > 0.25 * answered, "a good part of them with the right identity", dict(tally))
+    t.ok(tally[UNAVAILABLE] and proxy.spoilt.total() > answered / 200, "though there were faults", proxy.spoilt)
+    t.ok(tally["left early"] > answered / 500, "and clients that left", dict(tally))
+    t.ok(tally["confirmed changes"] > 100, "and keys that were revoked, restored and given to others", dict(tally))
+    t.note(f"{dict(tally)}, {dict(proxy.spoilt)} replies spoilt, {proxy.connections} connections to Redis, {proxy.counts}")
+    proxy.clear()
+    t.ok(wait_for(lambda: all(nginx.get("/", key).text == text_of(key) for key in steady[:20])), "all is well afterwards")
 
 
-class StreamClient(Client):
-    """One process with one HTTP/2 connection at a time: rounds of 40 streams at once, some of which it resets."""
-
-    def round(self):
-        connection = self.connections[0]
-        if connection is None or connection.closed:
-            connection = self.connections[0] = Http2Connection(self.port)
-        asked = {connection.send(key=key, headers=self.forged()): key for key in (self.pick() for _ in range(40))}
-        for stream in [s for s in asked if self.rng.random() < self.abort_chance]:
-            connection.reset(stream)
-            del asked[stream]
-            self.tally["left early"] += 1
-        connection.wait(*asked)
-        for stream, key in asked.items():
-            response = connection.responses.pop(stream, None)
-            self.count(self.judge(key, response) if response else UNEXPECTED, key, response)
-        if self.rng.random() < self.abort_chance:
-            connection.close()
-            self.connections[0] = None
-        return 40
-
-
-def run_clients(nginx, keys, bogus, requests, seed, processes=3, connections=24, abort_chance=0.06, seconds=60):
-    """(what the answers were, examples of what must never be) of about so many requests, one in twenty over HTTP/2.
-    `bogus`: keys nobody knows; their user is None."""
+def run_clients(nginx, keys, bogus, requests, seed, processes=3, connections=24, abort_chance=0.06, seconds=60, http2=0.05,
+                leader=None):
+    """(what the answers were, examples of what must never be) of about so many requests; `http2`: which part of them is
+    HTTP/2. `bogus`: keys nobody knows; their user is None. `leader`: changes its keys all the while."""
     context = multiprocessing.get_context("fork")
-    deadline = time.monotonic() + seconds
-    jobs = [(Client, nginx.port, keys, bogus, f"{seed}-{n}", connections, abort_chance, requests // processes, deadline)
-            for n in range(processes)]
-    jobs.append((StreamClient, nginx.ports["PORT_H2"], keys, bogus, f"{seed}-h2", 1, abort_chance, requests // 20,
-                 deadline))
-    with context.Pool(len(jobs), signal.signal, (signal.SIGTERM, signal.SIG_DFL)) as pool:
+    _over.clear()
+    _leader[:] = [leader]
+
+    def job(kind, name, count, width):
+        changing = leader.keys if leader else []
+        return kind, Job(nginx.ports["PORT" if kind is Client else "PORT_H2"], keys, bogus, changing, f"{seed}-{name}", width,
+                         abort_chance, count, time.monotonic() + seconds)
+    streams = processes if http2 == 1 else 1
+    jobs = [job(StreamClient, f"h2-{n}", int(requests * http2) // streams, 1) for n in range(streams)]
+    if http2 < 1:
+        jobs += [job(Client, n, int(requests * (1 - http2)) // processes, connections) for n in range(processes)]
+    with context.Pool(len(jobs) + 1, signal.signal, (signal.SIGTERM, signal.SIG_DFL)) as pool:
+        changes = pool.apply_async(run_leader) if leader else None
         results = pool.starmap(run_one, jobs, 1)
-    return sum((tally for tally, _ in results), collections.Counter()), [e for _, some in results for e in some]
+        _over.set()
+        changes = changes.get(30) if changes else None
+    tally = sum((tally for tally, _, _ in results), collections.Counter())
+    examples = [e for _, some, _ in results for e in some]
+    if changes:
+        judge_afterwards(changes, [record for _, _, records in results for record in records], tally, examples)
+    return tally, examples
 
 
-def run_one(client, port, keys, bogus, seed, connections, abort_chance, requests, deadline):
-    return client(port, keys, bogus, seed, connections, abort_chance).run(requests, deadline)
+def run_leader():
+    return _leader[0].run(_over.is_set, pause=0.02)
+
+
+def run_one(kind, job):
+    return kind(job).run()
+
+
+def judge_afterwards(changes, records, tally, examples):
+    """Counts the answers for keys that changed, by the ledger."""
+    ledger, tally["confirmed changes"], tally["unconfirmed changes"] = changes
+    for key_id, asked, answered, text in records:
+        wrong = ledger.contradiction(key_id, asked, answered, text)
+        if wrong is None:
+            tally[RIGHT if text else REFUSED] += 1
+        else:
+            tally[OUT_OF_FORCE if wrong.startswith("another time") else WRONG_IDENTITY] += 1
+            examples.append(f"{key_id}, asked at {asked:.4f}: {wrong}")

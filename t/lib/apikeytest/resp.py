@@ -95,6 +95,10 @@ class RedisClient:
         self.send(*args)
         return self.receive()
 
+    def set_timeout(self, seconds):
+        """How long receive() waits from now on before it raises TimeoutError."""
+        self._socket.settimeout(seconds)
+
     def send(self, *args):
         self._socket.sendall(command(*args))
 
