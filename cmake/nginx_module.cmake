@@ -5,6 +5,9 @@ set(MODULE_SOURCES
     ngx_module/credentials.cpp
     ngx_module/directives.cpp
     ngx_module/key_zone.cpp
+    ngx_module/log_phase.cpp
+    ngx_module/lookups.cpp
+    ngx_module/metrics.cpp
     ngx_module/module.cpp
     ngx_module/modules.c
     ngx_module/park.cpp

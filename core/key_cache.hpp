@@ -57,6 +57,7 @@ class KeyCache {
     struct Ticket {
         std::uint32_t generation = 0;
         std::uint32_t changes = 0;  // of the keys that share the bucket
+        bool operator==(const Ticket&) const noexcept = default;
     };
     enum class Found : std::uint8_t { nothing, known, unknown };
     enum class Stored : std::uint8_t {

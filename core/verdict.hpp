@@ -1,6 +1,7 @@
 // What was decided about one request. Every path through the module ends in exactly one of these.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
@@ -15,6 +16,8 @@ enum class Verdict : std::uint8_t {
     forbidden,    // a good key without a scope that is required here
     unavailable,  // cannot be known now; says nothing about the key
 };
+
+inline constexpr std::size_t kVerdicts = 7;
 
 // The value of $api_key_status (DESIGN §3.1).
 constexpr std::string_view status_name(Verdict verdict) noexcept {

@@ -1,5 +1,8 @@
 #include "ngx_module/access_phase.hpp"
 
+#include <utility>
+
+#include "core/freshness.hpp"
 #include "core/key_format.hpp"
 #include "core/policy.hpp"
 #include "ngx_module/answer.hpp"
@@ -7,8 +10,8 @@
 #include "ngx_module/guard.hpp"
 #include "ngx_module/ngx_text.hpp"
 #include "ngx_module/park.hpp"
-#include "ngx_module/redis_link.hpp"
 #include "ngx_module/request_ctx.hpp"
+#include "ngx_module/worker.hpp"
 
 namespace apikey::ngx {
 
@@ -17,13 +20,17 @@ namespace {
 using Outcome = redis::LookupSession::Outcome;
 using State = RequestCtx::State;
 
+std::uint32_t now_seconds() {
+    return static_cast<std::uint32_t>(ngx_current_msec / 1000);
+}
+
 ngx_int_t settle(RequestCtx& ctx, const LocationConf& conf, Verdict verdict) {
     ctx.verdict = verdict;
     ctx.overruled = false;
     return verdict == Verdict::valid ? NGX_OK : refuse(ctx, conf);
 }
 
-// What Redis said, judged by the rules of this location.
+// What is known of the key, judged by the rules of this location.
 Verdict judge_here(const RequestCtx& ctx, const LocationConf& conf) {
     switch (ctx.outcome) {
         case Outcome::unknown: return Verdict::invalid;
@@ -35,30 +42,90 @@ Verdict judge_here(const RequestCtx& ctx, const LocationConf& conf) {
     return judge(key, ngx_time(), *conf.required);
 }
 
-ngx_int_t ask_redis(RequestCtx& ctx, const LocationConf& conf, const Digest& digest) {
-    ctx.digest = digest;
-    ctx.verdict = Verdict::unavailable;  // until Redis has answered
-    ctx.lookup = worker_link() != nullptr ? worker_link()->ask(digest, &ctx) : nullptr;
-    if (ctx.lookup != nullptr) return park(ctx);
+void resolve(RequestCtx& ctx, Outcome outcome, CacheUse use) {
     ctx.state = State::resolved;
-    ctx.outcome = Outcome::unavailable;
-    return settle(ctx, conf, Verdict::unavailable);
+    ctx.outcome = outcome;
+    ctx.cache_use = use;
 }
 
-ngx_int_t authenticate(ngx_http_request_t* r, const LocationConf& conf) {
-    RequestCtx* ctx = find_or_make_ctx(r);
-    if (ctx == nullptr) return NGX_ERROR;
-    if (ctx->state == State::parked) return NGX_AGAIN;
-    const Credentials presented = find_credentials(r, conf);
-    if (presented.kind == Credentials::Kind::none) return settle(*ctx, conf, Verdict::missing);
-    if (presented.kind == Credentials::Kind::malformed) return settle(*ctx, conf, Verdict::malformed);
-    if (conf.checksum && !checksum_matches(presented.token)) return settle(*ctx, conf, Verdict::invalid);
-    const auto digest = sha256(presented.token);
-    if (!digest) return settle(*ctx, conf, Verdict::unavailable);
-    if (ctx->state == State::resolved && equal(ctx->digest, *digest)) {
-        return settle(*ctx, conf, judge_here(*ctx, conf));
+void resolve_from_cache(RequestCtx& ctx, const CachedKey& key, CacheUse use) {
+    resolve(ctx, copy_facts(ctx, key) ? Outcome::found : Outcome::unavailable, use);
+}
+
+std::int64_t age_of(const CachedKey& key) {
+    return static_cast<std::int64_t>(ngx_current_msec) - key.validated_at;
+}
+
+// The hot path: nothing in here allocates (but from the request's pool), locks or calls the system.
+bool ask_cache(Worker& worker, RequestCtx& ctx, const CacheTimes& times) {
+    CachedKey key;
+    switch (worker.zone.cache().find(ctx.digest, now_seconds(), key)) {
+        case KeyCache::Found::nothing: return false;
+        case KeyCache::Found::unknown:
+            if (!use_at_once(age_of(key), times.invalid, ctx.digest, worker.watched_since(key.validated_at)))
+                return false;
+            resolve(ctx, Outcome::unknown, CacheUse::negative);
+            ++worker.zone.counters().cache_negative;
+            return true;
+        case KeyCache::Found::known: break;
     }
-    return ask_redis(*ctx, conf, *digest);
+    if (!use_at_once(age_of(key), times.valid, ctx.digest, worker.watched_since(key.validated_at))) return false;
+    resolve_from_cache(ctx, key, CacheUse::hit);
+    ++worker.zone.counters().cache_hits;
+    return true;
+}
+
+// Redis was asked in vain: what the cache still says may do for a while. It is looked at anew, because the key may have
+// changed meanwhile.
+void fall_back_on_cache(Worker& worker, RequestCtx& ctx, const CacheTimes& times) {
+    CachedKey key;
+    if (worker.zone.cache().find(ctx.digest, now_seconds(), key) != KeyCache::Found::known) return;
+    switch (fall_back(age_of(key), times, ctx.reached)) {
+        case Fallback::no: return;
+        case Fallback::fresh: return resolve_from_cache(ctx, key, CacheUse::hit);
+        case Fallback::stale:
+            resolve_from_cache(ctx, key, CacheUse::stale);
+            ++worker.zone.counters().cache_stale;
+            return;
+    }
+}
+
+ngx_int_t settle_asked(Worker& worker, RequestCtx& ctx, const LocationConf& conf) {
+    if (ctx.outcome == Outcome::unavailable) fall_back_on_cache(worker, ctx, *conf.cache);
+    return settle(ctx, conf, judge_here(ctx, conf));
+}
+
+ngx_int_t ask_redis(Worker& worker, RequestCtx& ctx, const LocationConf& conf) {
+    ++worker.zone.counters().cache_misses;
+    ctx.verdict = Verdict::unavailable;  // until Redis has answered
+    ctx.cache_use = CacheUse::miss;
+    if (worker.lookups.ask(ctx, *conf.cache)) return park(ctx);
+    ctx.reached = false;
+    resolve(ctx, Outcome::unavailable, CacheUse::miss);
+    return settle_asked(worker, ctx, conf);
+}
+
+ngx_int_t decide(Worker& worker, RequestCtx& ctx, const LocationConf& conf) {
+    const Credentials presented = find_credentials(ctx.request, conf);
+    if (presented.kind == Credentials::Kind::none) return settle(ctx, conf, Verdict::missing);
+    if (presented.kind == Credentials::Kind::malformed) return settle(ctx, conf, Verdict::malformed);
+    if (conf.checksum && !checksum_matches(presented.token)) return settle(ctx, conf, Verdict::invalid);
+    const auto digest = sha256(presented.token);
+    if (!digest) return settle(ctx, conf, Verdict::unavailable);
+    if (ctx.state == State::resolved && equal(ctx.digest, *digest)) return settle(ctx, conf, judge_here(ctx, conf));
+    ctx.digest = *digest;
+    if (ask_cache(worker, ctx, *conf.cache)) return settle(ctx, conf, judge_here(ctx, conf));
+    return ask_redis(worker, ctx, conf);
+}
+
+// NGX_OK, NGX_AGAIN (parked), or the refusal's status.
+ngx_int_t authenticate(ngx_http_request_t* r, const LocationConf& conf) {
+    Worker* worker = this_worker();
+    RequestCtx* ctx = find_or_make_ctx(r);
+    if (ctx == nullptr || worker == nullptr) return NGX_ERROR;
+    if (ctx->state == State::parked) return NGX_AGAIN;
+    if (std::exchange(ctx->parked_in, nullptr) == &conf) return settle_asked(*worker, *ctx, conf);  // resumed
+    return decide(*worker, *ctx, conf);
 }
 
 void warn_of_subrequest(ngx_http_request_t* r) noexcept {
@@ -76,8 +143,15 @@ void warn_of_subrequest(ngx_http_request_t* r) noexcept {
 
 ngx_int_t access_handler(ngx_http_request_t* r) noexcept {
     const LocationConf& conf = location_conf(r);
-    if (!conf.enabled) return NGX_DECLINED;
+    if (!conf.enabled || conf.phase != NGX_HTTP_ACCESS_PHASE) return NGX_DECLINED;
     return guarded(r, "access phase", [&] { return authenticate(r, conf); });
+}
+
+ngx_int_t preaccess_handler(ngx_http_request_t* r) noexcept {
+    const LocationConf& conf = location_conf(r);
+    if (!conf.enabled || conf.phase != NGX_HTTP_PREACCESS_PHASE || r != r->main) return NGX_DECLINED;
+    const ngx_int_t rc = guarded(r, "preaccess phase", [&] { return authenticate(r, conf); });
+    return rc == NGX_OK ? NGX_DECLINED : rc;  // NGX_OK would skip limit_req
 }
 
 ngx_int_t passed_handler(ngx_http_request_t* r) noexcept {

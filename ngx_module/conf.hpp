@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/freshness.hpp"
 #include "core/redis/url.hpp"
 #include "core/verdict.hpp"
 #include "ngx_module/ngx.hpp"
@@ -56,10 +57,13 @@ using Scopes = std::vector<std::string_view>;
 struct LocationConf {
     ngx_flag_t enabled;  // api_key
     ngx_str_t realm;
-    ngx_str_t declared_in;  // the file and line of the api_key directive, for messages
-    Sources* sources;       // api_key_source, null: bearer
-    ngx_flag_t checksum;    // api_key_checksum
-    Scopes* required;       // api_key_require, null: none
+    ngx_str_t declared_in;    // the file and line of the api_key directive, for messages
+    Sources* sources;         // api_key_source, null: bearer
+    ngx_flag_t checksum;      // api_key_checksum
+    Scopes* required;         // api_key_require, null: none
+    ngx_uint_t phase;         // api_key_phase: NGX_HTTP_ACCESS_PHASE or NGX_HTTP_PREACCESS_PHASE
+    const CacheTimes* cache;  // api_key_cache, in the configuration's pool; null until inherited
+    ngx_str_t metrics_in;     // the file and line of api_key_metrics, for messages; empty: none
     // The values of WWW-Authenticate that this location may send, made when nginx.conf is read.
     ngx_str_t challenge_missing;
     ngx_str_t challenge_invalid;

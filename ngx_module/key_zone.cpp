@@ -1,15 +1,93 @@
 #include "ngx_module/key_zone.hpp"
 
+#include <openssl/rand.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+
 #include "ngx_module/ngx_text.hpp"
 
 namespace apikey::ngx {
 
+// What the zone begins with. Plain data; pointers into the zone are the same in every process, since they are forked
+// from the master that mapped it.
+struct ZoneHeader {
+    std::uint64_t magic;
+    std::uint32_t layout;
+    void* cache;  // KeyCache's memory
+    std::size_t cache_bytes;
+    CounterBlock* counters;  // a list that only grows, at its head, under the mutex
+};
+
+struct CounterBlock {
+    CounterBlock* next;
+    std::atomic<ngx_pid_t> owner;  // 0: nobody's
+    Counters counters;
+};
+
 namespace {
 
 constexpr const char* kForm = "write api_key_zone name:size, for example api_key_zone keys:8m;";
-constexpr ngx_uint_t kFewestPages = 8;  // what nginx's own zones ask for at least
+constexpr ngx_uint_t kFewestPages = 16;
+constexpr std::uint64_t kMagic = 0x796b2d6970612d6e;  // "n-api-ky"
+constexpr std::uint32_t kLayout = 1 + (KeyCache::kLayout << 8U);
+// Left to what is made while nginx runs: a block of counters per worker.
+constexpr ngx_uint_t kReservedShare = 32;
+constexpr ngx_uint_t kFewestReservedPages = 4;
+constexpr int kSpins = 2000;  // some 10 microseconds; the mutex is held for less
 
-ngx_int_t init_key_zone(ngx_shm_zone_t*, void*) noexcept {
+bool is_alive(ngx_pid_t pid) noexcept {
+    return pid != 0 && (kill(pid, 0) == 0 || ngx_errno != ESRCH);
+}
+
+ngx_slab_pool_t& pool_of(const ngx_shm_zone_t& zone) noexcept {
+    return *reinterpret_cast<ngx_slab_pool_t*>(zone.shm.addr);
+}
+
+KeyCache cache_of(const ZoneHeader& header) noexcept {
+    return KeyCache::attach(header.cache, header.cache_bytes);
+}
+
+// Everything but the reserve becomes the cache.
+bool make_cache(ngx_slab_pool_t& pool, ZoneHeader& header) noexcept {
+    const ngx_uint_t reserve = std::max(pool.pfree / kReservedShare, kFewestReservedPages);
+    header.cache_bytes = (pool.pfree - reserve) * ngx_pagesize;
+    header.cache = ngx_slab_alloc(&pool, header.cache_bytes);
+    KeyCache::Secret secret{};
+    if (header.cache == nullptr || RAND_bytes(reinterpret_cast<unsigned char*>(secret.data()), sizeof(secret)) != 1) {
+        return false;
+    }
+    return static_cast<bool>(KeyCache::create(header.cache, header.cache_bytes, secret));
+}
+
+ngx_int_t make_zone(ngx_shm_zone_t& zone) noexcept {
+    ngx_slab_pool_t& pool = pool_of(zone);
+    pool.log_nomem = 0;  // what finds no room is counted, not logged
+    auto* header = static_cast<ZoneHeader*>(ngx_slab_calloc(&pool, sizeof(ZoneHeader)));
+    if (header == nullptr || !make_cache(pool, *header)) {
+        ngx_log_error(NGX_LOG_EMERG, zone.shm.log, 0, "api_key: zone \"%V\" has no room for its cache", &zone.shm.name);
+        return NGX_ERROR;
+    }
+    header->magic = kMagic;
+    header->layout = kLayout;
+    zone.data = pool.data = header;
+    return NGX_OK;
+}
+
+// In the master, at every start and reload. `old`: the memory is that of the cycle before.
+ngx_int_t init_key_zone(ngx_shm_zone_t* zone, void* old) noexcept {
+    if (old == nullptr && !zone->shm.exists) return make_zone(*zone);
+    auto* header = static_cast<ZoneHeader*>(old != nullptr ? old : pool_of(*zone).data);
+    if (header->magic != kMagic || header->layout != kLayout || !cache_of(*header)) {
+        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
+                      "api_key: zone \"%V\" was laid out by another version of this module; restart nginx, or give the "
+                      "zone another size",
+                      &zone->shm.name);
+        return NGX_ERROR;
+    }
+    zone->data = header;
     return NGX_OK;
 }
 
@@ -39,6 +117,77 @@ char* declare_key_zone(ngx_conf_t* cf, MainConf& conf) {
     if (conf.zone == nullptr) return static_cast<char*>(NGX_CONF_ERROR);
     conf.zone->init = init_key_zone;
     return NGX_CONF_OK;
+}
+
+KeyZone::KeyZone(ngx_shm_zone_t& zone) noexcept
+    : pool_(pool_of(zone)), header_(*static_cast<ZoneHeader*>(zone.data)), cache_(cache_of(header_)) {
+    take_counters();
+}
+
+KeyZone::~KeyZone() {
+    if (block_ == nullptr) return;
+    block_->counters.gauges = {};
+    block_->owner.store(0, std::memory_order_release);
+}
+
+// That of a worker that is no more, or a new one.
+void KeyZone::take_counters() noexcept {
+    ngx_shmtx_lock(&pool_.mutex);
+    CounterBlock* block = header_.counters;
+    while (block != nullptr && is_alive(block->owner.load(std::memory_order_relaxed)))
+        block = block->next;
+    if (block == nullptr) {
+        block = static_cast<CounterBlock*>(ngx_slab_calloc_locked(&pool_, sizeof(CounterBlock)));
+        if (block != nullptr) {
+            block->next = header_.counters;
+            header_.counters = block;
+        }
+    }
+    if (block != nullptr) {
+        block->owner.store(ngx_pid, std::memory_order_relaxed);
+        block->counters.gauges = {};
+        block->counters.gauges.workers = 1;
+        block_ = block;
+        counters_ = &block->counters;
+    }
+    ngx_shmtx_unlock(&pool_.mutex);
+}
+
+KeyZone::Lock KeyZone::try_lock() noexcept {
+    return Lock(ngx_shmtx_trylock(&pool_.mutex) != 0 ? &pool_.mutex : nullptr);
+}
+
+KeyZone::Lock KeyZone::lock_briefly() noexcept {
+    for (int i = 0; i < kSpins; ++i) {
+        if (ngx_shmtx_trylock(&pool_.mutex) != 0) return Lock(&pool_.mutex);
+        ngx_cpu_pause();
+    }
+    return Lock(nullptr);
+}
+
+ZoneFill fill_of(const ngx_shm_zone_t& zone) noexcept {
+    ZoneFill fill;
+    fill.cache = cache_of(*static_cast<ZoneHeader*>(zone.data)).counts();
+    fill.bytes = zone.shm.size;
+    fill.free_bytes = pool_of(zone).pfree * ngx_pagesize;
+    return fill;
+}
+
+Counters sum_counters(const ngx_shm_zone_t& zone) noexcept {
+    using Words = std::array<std::uint64_t, sizeof(Counters) / sizeof(std::uint64_t)>;
+    Words sum{};
+    for (const CounterBlock* block = static_cast<const ZoneHeader*>(zone.data)->counters; block != nullptr;
+         block = block->next) {
+        Counters counters = block->counters;
+        if (!is_alive(block->owner.load(std::memory_order_relaxed))) counters.gauges = {};
+        Words words;
+        std::memcpy(words.data(), &counters, sizeof(words));
+        for (std::size_t i = 0; i < words.size(); ++i)
+            sum[i] += words[i];
+    }
+    Counters total;
+    std::memcpy(&total, sum.data(), sizeof(total));
+    return total;
 }
 
 }  // namespace apikey::ngx

@@ -1,11 +1,76 @@
-// api_key_zone: the shared memory of all workers. It is only declared here: the key cache will live in it.
+// api_key_zone: the shared memory of all workers, and what lives in it: the key cache and the counters.
+//
+//   zone := slab pool of nginx [ ZoneHeader, key cache, counter blocks … ]
+//
+// A reload that leaves name and size alone hands the memory on, keys and counters included; another size (or another
+// copy of the module) gets new memory, and the old workers end with the old one. The slab pool's mutex is the only lock:
+// nginx's master releases it when a worker dies.
 #pragma once
 
+#include <cstdint>
+#include <utility>
+
+#include "core/counters.hpp"
+#include "core/key_cache.hpp"
+#include "core/metrics.hpp"
 #include "ngx_module/conf.hpp"
 
 namespace apikey::ngx {
 
 // Reads `api_key_zone name:size`. Takes the directive's words from `cf`; throws std::bad_alloc.
 char* declare_key_zone(ngx_conf_t* cf, MainConf& conf);
+
+struct ZoneHeader;    // key_zone.cpp
+struct CounterBlock;  // key_zone.cpp
+
+// One worker's look at the zone. Make it in the worker: it takes a block of counters for this process.
+class KeyZone {
+  public:
+    // Holds the zone's mutex while it lives, if it got it.
+    class Lock {
+      public:
+        explicit Lock(ngx_shmtx_t* held) noexcept : held_(held) {}
+        ~Lock() {
+            if (held_ != nullptr) ngx_shmtx_unlock(held_);
+        }
+        Lock(Lock&& other) noexcept : held_(std::exchange(other.held_, nullptr)) {}
+        Lock& operator=(Lock&&) = delete;
+        explicit operator bool() const noexcept { return held_ != nullptr; }
+
+      private:
+        ngx_shmtx_t* held_;
+    };
+
+    // `zone` outlives it: the cycle's.
+    explicit KeyZone(ngx_shm_zone_t& zone) noexcept;
+    ~KeyZone();
+    KeyZone(const KeyZone&) = delete;
+    KeyZone& operator=(const KeyZone&) = delete;
+
+    [[nodiscard]] KeyCache& cache() noexcept { return cache_; }
+    // Of this worker; never null.
+    [[nodiscard]] Counters& counters() noexcept { return *counters_; }
+
+    // Tries once: for what may as well be left undone.
+    [[nodiscard]] Lock try_lock() noexcept;
+    // Spins for some microseconds: for what has another, dearer way when the mutex cannot be had.
+    [[nodiscard]] Lock lock_briefly() noexcept;
+
+  private:
+    void take_counters() noexcept;
+
+    ngx_slab_pool_t& pool_;
+    ZoneHeader& header_;
+    KeyCache cache_;
+    CounterBlock* block_ = nullptr;  // null: no memory for one; then own_counters_, which nobody else sees
+    Counters own_counters_{};
+    Counters* counters_ = &own_counters_;
+};
+
+// How full it is.
+ZoneFill fill_of(const ngx_shm_zone_t& zone) noexcept;
+
+// The sum of all workers' counters, gauges of those alive. For any process that has the zone.
+Counters sum_counters(const ngx_shm_zone_t& zone) noexcept;
 
 }  // namespace apikey::ngx

@@ -3,8 +3,9 @@
 #include "ngx_module/answer.hpp"
 #include "ngx_module/conf.hpp"
 #include "ngx_module/guard.hpp"
-#include "ngx_module/redis_link.hpp"
+#include "ngx_module/log_phase.hpp"
 #include "ngx_module/variables.hpp"
+#include "ngx_module/worker.hpp"
 
 namespace apikey::ngx {
 
@@ -20,12 +21,13 @@ ngx_int_t add_handler(ngx_conf_t* cf, ngx_http_phases phase, ngx_http_handler_pt
 
 ngx_int_t hook_into_phases(ngx_conf_t* cf) noexcept {
     if (add_handler(cf, NGX_HTTP_ACCESS_PHASE, access_handler) != NGX_OK) return NGX_ERROR;
-    return add_handler(cf, NGX_HTTP_PRECONTENT_PHASE, passed_handler);
+    if (add_handler(cf, NGX_HTTP_PRECONTENT_PHASE, passed_handler) != NGX_OK) return NGX_ERROR;
+    return add_handler(cf, NGX_HTTP_LOG_PHASE, count_request);
 }
 
-ngx_int_t hook_into_filters(ngx_conf_t*) noexcept {
+ngx_int_t hook_into_filters(ngx_conf_t* cf) noexcept {
     install_answer_filters();
-    return NGX_OK;
+    return add_handler(cf, NGX_HTTP_PREACCESS_PHASE, preaccess_handler);
 }
 
 ngx_int_t init_worker(ngx_cycle_t* cycle) noexcept {

@@ -2,8 +2,9 @@
  *
  * A name is placed before the first name after it that this nginx has. The access handler goes before
  * ngx_http_access_module in the list, so it runs after it (handlers run in reverse), and what allow/deny refuses costs
- * no lookup. The filter goes before ngx_http_copy_filter_module, where its filters are part of the chain. One module
- * could not be both: nginx overwrites filters that were installed from the access module's place. */
+ * no lookup. The filter goes before ngx_http_copy_filter_module, where its filters are part of the chain, and where its
+ * preaccess handler comes after limit_req's and limit_conn's in the list and so runs before them. One module could not
+ * be both: nginx overwrites filters that were installed from the access module's place. */
 
 #include <ngx_config.h>
 #include <ngx_core.h>

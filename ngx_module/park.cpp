@@ -1,6 +1,6 @@
 #include "ngx_module/park.hpp"
 
-#include "ngx_module/redis_link.hpp"
+#include "ngx_module/worker.hpp"
 
 namespace apikey::ngx {
 
@@ -8,11 +8,11 @@ namespace {
 
 using Outcome = redis::LookupSession::Outcome;
 
-// The request ends (client gone, timeout of nginx): its lookup keeps its place among Redis' replies, without an asker.
+// The request ends (client gone, timeout of nginx): its question keeps its place among Redis' replies, without it.
 void abandon(void* data) noexcept {
     auto& ctx = *static_cast<RequestCtx*>(data);
-    if (ctx.lookup != nullptr && worker_link() != nullptr) worker_link()->abandon(ctx.lookup);
-    ctx.lookup = nullptr;
+    if (ctx.flight != nullptr && this_worker() != nullptr) this_worker()->lookups.abandon(ctx);
+    ctx.flight = nullptr;
 }
 
 bool add_cleanup(RequestCtx& ctx) noexcept {
@@ -35,6 +35,7 @@ ngx_int_t park(RequestCtx& ctx) noexcept {
     }
     ctx.state = RequestCtx::State::parked;
     ctx.parked_at = r->phase_handler;
+    ctx.parked_in = &location_conf(r);
     ngx_event_t* read = r->connection->read;
     if (read->ready) {
         ngx_post_event(read, &ngx_posted_events);  // a FIN that is already here is seen, too
@@ -49,11 +50,14 @@ ngx_int_t park(RequestCtx& ctx) noexcept {
 void resume(RequestCtx& ctx, const redis::LookupSession::Lookup& lookup) noexcept {
     ngx_http_request_t* r = ctx.request;
     ngx_connection_t* c = r->connection;
-    ctx.lookup = nullptr;
     ctx.state = RequestCtx::State::resolved;
     ctx.outcome = lookup.outcome;
+    ctx.reached = lookup.reached;
     if (ctx.outcome == Outcome::found && !copy_facts(ctx, lookup.facts)) ctx.outcome = Outcome::unavailable;
-    if (r->phase_handler != ctx.parked_at) return;  // its client left, and nginx' post_action took it elsewhere
+    if (r->phase_handler != ctx.parked_at) {  // its client left, and nginx' post_action took it elsewhere
+        ctx.parked_in = nullptr;
+        return;
+    }
     ngx_http_set_log_request(c->log, r);
     r->read_event_handler = ngx_http_block_reading;
     r->write_event_handler = ngx_http_core_run_phases;

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "ngx_module/park.hpp"
+#include "ngx_module/worker.hpp"
 
 namespace apikey::ngx {
 
@@ -31,8 +31,9 @@ redis::LookupSession::Options session_options(const RedisConf& conf, std::string
 
 }  // namespace
 
-RedisLink::RedisLink(const RedisConf& conf, std::string prefix)
-    : session_(session_options(conf, std::move(prefix))),
+RedisLink::RedisLink(const RedisConf& conf, std::string prefix, Counters& counters)
+    : counters_(counters),
+      session_(session_options(conf, std::move(prefix))),
       socket_(conf, *this),
       deadline_timer_(*this, &RedisLink::on_time, "lookup timeout"),
       attention_timer_(*this, &RedisLink::on_time, "Redis heartbeat") {}
@@ -47,6 +48,8 @@ void RedisLink::on_up() {
 
 void RedisLink::on_down(RedisSocket::Retry retry, const std::string& why) {
     attention_timer_.cancel();
+    ++counters_.link_failures;
+    counters_.gauges.link_up = 0;
     if (retry == RedisSocket::Retry::at_once) {
         session_.disconnected();  // what was not sent yet waits for the new connection
     } else {
@@ -72,6 +75,7 @@ bool RedisLink::take(std::string_view bytes) {
 void RedisLink::on_read() {
     if (session_.is_proven() && !was_proven_) {
         was_proven_ = true;
+        counters_.gauges.link_up = 1;
         socket_.worked();
         if (faults_.ended(FaultLog::Kind::link)) {
             ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0, "api_key: Redis at %s is in use again",
@@ -85,6 +89,9 @@ void RedisLink::on_read() {
 
 void RedisLink::report_notices() {
     const auto notice = session_.take_notice();
+    counters_.corrupt_keys += notice.corrupt_keys;
+    counters_.pairing_mismatches += notice.pairing_mismatches;
+    counters_.untrusted_batches += notice.untrusted_batches;
     if (notice.corrupt_keys != 0) {
         faults_.report(NGX_LOG_ERR, FaultLog::Kind::corrupt_key,
                        "Redis at " + socket_.place() +
@@ -121,9 +128,9 @@ void RedisLink::on_time() {
 
 // --- requests --------------------------------------------------------------------------------------------------
 
-RedisLink::Lookup* RedisLink::ask(const Digest& digest, void* ctx) {
+RedisLink::Lookup* RedisLink::ask(const Digest& digest, Flight* flight) {
     if (socket_.state() == RedisSocket::State::down) return nullptr;
-    Lookup* lookup = session_.ask(digest, ctx, now());
+    Lookup* lookup = session_.ask(digest, flight, now());
     if (lookup == nullptr) return nullptr;
     arm_timers();
     socket_.flush_soon();
@@ -134,7 +141,8 @@ void RedisLink::deliver() {
     if (!delivering_.empty()) return;  // an outer call is at it
     for (session_.take_done(delivering_); !delivering_.empty(); session_.take_done(delivering_)) {
         for (Lookup* lookup : delivering_) {
-            if (lookup->asker != nullptr) resume(*static_cast<RequestCtx*>(lookup->asker), *lookup);
+            if (lookup->asker != nullptr)
+                this_worker()->lookups.answered(*static_cast<Flight*>(lookup->asker), *lookup);
             session_.release(lookup);
         }
         delivering_.clear();

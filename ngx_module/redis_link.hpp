@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/counters.hpp"
 #include "core/digest.hpp"
 #include "core/redis/lookup_session.hpp"
 #include "ngx_module/conf.hpp"
@@ -16,21 +17,24 @@
 
 namespace apikey::ngx {
 
+struct Flight;
+
 class RedisLink final : private RedisSocket::Owner {
   public:
     using Lookup = redis::LookupSession::Lookup;
 
-    // Copies what it needs of the configuration. Throws std::bad_alloc.
-    RedisLink(const RedisConf& conf, std::string prefix);
+    // Copies what it needs of the configuration; `counters` outlive it. Throws std::bad_alloc.
+    RedisLink(const RedisConf& conf, std::string prefix, Counters& counters);
     // Destroying it closes the connection; requests that still wait are not resumed (the worker ends).
 
     // Begins to connect.
     void start() { socket_.connect(); }
 
-    // Asks for a key; resume() of park.hpp brings the answer, never before this returns. `ctx` is a RequestCtx. Null:
-    // Redis cannot be asked now.
-    Lookup* ask(const Digest& digest, void* ctx);
-    // The request is gone. A stopping worker need not wait for its answer.
+    // Asks for a key; Lookups::answered() gets the answer, never before this returns. Null: Redis cannot be asked now.
+    Lookup* ask(const Digest& digest, Flight* flight);
+    // Is the question on its way? Until then nothing of its answer is older than this moment.
+    [[nodiscard]] static bool is_sent(const Lookup& lookup) noexcept { return lookup.is_sent(); }
+    // Nobody waits any more. A stopping worker need not wait for its answer.
     void abandon(Lookup* lookup) noexcept {
         session_.abandon(lookup);
         deadline_timer_.hold_worker(session_.waiting() != 0);
@@ -53,6 +57,7 @@ class RedisLink final : private RedisSocket::Owner {
     void deliver();
     void report_notices();
 
+    Counters& counters_;
     redis::LookupSession session_;
     FaultLog faults_;
     bool was_proven_ = false;  // this connection has served
@@ -61,10 +66,5 @@ class RedisLink final : private RedisSocket::Owner {
     WorkerEvent<RedisLink> deadline_timer_;   // keeps a stopping worker alive while requests wait
     WorkerEvent<RedisLink> attention_timer_;  // heartbeat, silence
 };
-
-// The link of this worker, made by start_worker(); null in processes that serve no requests and where api_key is nowhere on.
-RedisLink* worker_link() noexcept;
-void start_worker(ngx_cycle_t* cycle);
-void stop_worker() noexcept;
 
 }  // namespace apikey::ngx

@@ -1,6 +1,8 @@
 #include "ngx_module/request_ctx.hpp"
 
+#include <array>
 #include <new>
+#include <string_view>
 
 #include "ngx_module/ngx_text.hpp"
 
@@ -10,6 +12,25 @@ namespace {
 
 // Does nothing; its address is how a context is found among the pool's cleanups after a redirect.
 void ctx_anchor(void*) noexcept {}
+
+// All five into one piece of memory.
+template <class Facts>
+bool copy_texts(RequestCtx& ctx, const Facts& facts) noexcept {
+    const std::array<std::string_view, 5> texts{facts.id, facts.user, facts.name, facts.prefix, facts.scopes};
+    const std::array<ngx_str_t*, 5> copies{&ctx.facts.id, &ctx.facts.user, &ctx.facts.name, &ctx.facts.prefix,
+                                           &ctx.facts.scopes};
+    std::size_t bytes = 0;
+    for (const std::string_view text : texts)
+        bytes += text.size();
+    auto* place = static_cast<u_char*>(ngx_pnalloc(ctx.request->pool, bytes));
+    if (place == nullptr) return false;
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+        *copies[i] = {texts[i].size(), place};
+        place = ngx_cpymem(place, texts[i].data(), texts[i].size());
+    }
+    ctx.facts.expires = facts.expires;
+    return true;
+}
 
 }  // namespace
 
@@ -38,12 +59,11 @@ RequestCtx* find_or_make_ctx(ngx_http_request_t* r) noexcept {
 }
 
 bool copy_facts(RequestCtx& ctx, const KeyFacts& facts) noexcept {
-    ngx_pool_t* pool = ctx.request->pool;
-    ctx.facts = {copied(pool, facts.id),     copied(pool, facts.user),   copied(pool, facts.name),
-                 copied(pool, facts.prefix), copied(pool, facts.scopes), facts.expires};
-    const RequestFacts& f = ctx.facts;
-    return f.id.data != nullptr && f.user.data != nullptr && f.name.data != nullptr && f.prefix.data != nullptr &&
-           f.scopes.data != nullptr;
+    return copy_texts(ctx, facts);
+}
+
+bool copy_facts(RequestCtx& ctx, const CachedKey& facts) noexcept {
+    return copy_texts(ctx, facts);
 }
 
 }  // namespace apikey::ngx

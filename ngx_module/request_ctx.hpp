@@ -5,11 +5,18 @@
 #include <type_traits>
 
 #include "core/digest.hpp"
+#include "core/key_cache.hpp"
 #include "core/redis/lookup_session.hpp"
 #include "core/verdict.hpp"
+#include "ngx_module/conf.hpp"
 #include "ngx_module/ngx.hpp"
 
 namespace apikey::ngx {
+
+struct Flight;
+
+// $api_key_cache
+enum class CacheUse : std::uint8_t { none, hit, miss, stale, negative };
 
 // Copies in the request's pool, so that they live until the log phase is over.
 struct RequestFacts {
@@ -34,10 +41,17 @@ struct RequestCtx {
     // The lookup: kept for the whole request, whatever locations it passes through.
     Digest digest{};
     redis::LookupSession::Outcome outcome = redis::LookupSession::Outcome::unavailable;
-    RequestFacts facts{};                            // when found
-    redis::LookupSession::Lookup* lookup = nullptr;  // while parked
-    ngx_int_t parked_at = 0;                         // r->phase_handler then
-    bool has_cleanup = false;                        // the request tells the link when it goes
+    RequestFacts facts{};  // when found
+    CacheUse cache_use = CacheUse::none;
+    bool has_cleanup = false;  // the request tells the lookups when it goes
+
+    // While parked (lookups.cpp, park.cpp).
+    Flight* flight = nullptr;
+    RequestCtx* next_waiting = nullptr;
+    RequestCtx* previous_waiting = nullptr;
+    ngx_int_t parked_at = 0;                  // r->phase_handler then
+    const LocationConf* parked_in = nullptr;  // set until the phase that parked has gone on
+    bool reached = false;                     // Redis answered, if not so that it can be believed
 
     // The verdict of the last protected location.
     Verdict verdict = Verdict::missing;
@@ -60,7 +74,8 @@ RequestCtx* find_ctx(ngx_http_request_t* r) noexcept;
 // The same, made if there is none; null when there is no memory. Main requests only.
 RequestCtx* find_or_make_ctx(ngx_http_request_t* r) noexcept;
 
-// Copies what Redis said into the request's pool; false when there is no memory.
+// Copies what Redis said, now or before, into the request's pool; false when there is no memory.
 bool copy_facts(RequestCtx& ctx, const KeyFacts& facts) noexcept;
+bool copy_facts(RequestCtx& ctx, const CachedKey& facts) noexcept;
 
 }  // namespace apikey::ngx

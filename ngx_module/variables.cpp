@@ -37,6 +37,23 @@ ngx_int_t get_status(ngx_http_request_t* r, ngx_http_variable_value_t* value, ui
     return NGX_OK;
 }
 
+std::string_view cache_word(CacheUse use) noexcept {
+    switch (use) {
+        case CacheUse::hit: return "hit";
+        case CacheUse::miss: return "miss";
+        case CacheUse::stale: return "stale";
+        case CacheUse::negative: return "negative";
+        case CacheUse::none: break;
+    }
+    return "";
+}
+
+ngx_int_t get_cache(ngx_http_request_t* r, ngx_http_variable_value_t* value, uintptr_t) noexcept {
+    const RequestCtx* ctx = find_ctx(r);
+    set(value, cache_word(ctx != nullptr ? ctx->cache_use : CacheUse::none));
+    return NGX_OK;
+}
+
 // A request's verdict can change on an internal redirect, so nothing is cached.
 constexpr ngx_uint_t kFlags = NGX_HTTP_VAR_NOCACHEABLE;
 
@@ -47,6 +64,7 @@ ngx_http_variable_t variables[] = {
     {ngx_string("api_key_prefix"), nullptr, get_fact<&RequestFacts::prefix>, 0, kFlags, 0},
     {ngx_string("api_key_scopes"), nullptr, get_fact<&RequestFacts::scopes>, 0, kFlags, 0},
     {ngx_string("api_key_status"), nullptr, get_status, 0, kFlags, 0},
+    {ngx_string("api_key_cache"), nullptr, get_cache, 0, kFlags, 0},
 };
 
 }  // namespace

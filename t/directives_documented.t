@@ -10,9 +10,10 @@ from lib.apikeytest import Test
 from lib.apikeytest.nginx import Nginx
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-CONTEXTS = {"NGX_HTTP_MAIN_CONF": ["http"], "kAnywhere": ["http", "server", "location", "limit_except"]}
+CONTEXTS = {"NGX_HTTP_MAIN_CONF": ["http"], "NGX_HTTP_LOC_CONF": ["location"], "kAnywhere": ["http", "server", "location", "limit_except"]}
 MANY = 1000
-ARGUMENTS = {"NGX_CONF_TAKE1": (1, 1), "NGX_CONF_TAKE12": (1, 2), "NGX_CONF_1MORE": (1, MANY), "NGX_CONF_FLAG": (1, 1)}
+ARGUMENTS = {"NGX_CONF_TAKE1": (1, 1), "NGX_CONF_TAKE12": (1, 2), "NGX_CONF_TAKE123": (1, 3),
+             "NGX_CONF_1MORE": (1, MANY), "NGX_CONF_FLAG": (1, 1), "NGX_CONF_NOARGS": (0, 0)}
 
 CONF = """
 %GLOBALS%
@@ -27,11 +28,11 @@ http {
 
 
 def documented_arguments(syntax, name):
-    """(fewest, most) that the syntax allows: [a] may be left out, a ... stands any number of times, a | b is one."""
-    words = re.search(rf"\*\*`{name}`\*\* `(.*);`$", syntax)[1].replace(r" \| ", "|").split()
+    """(fewest, most) that the syntax allows: [a] may be left out (but not all), a ... stands any number of times, a | b is one."""
+    words = re.search(rf"\*\*`{name}`\*\* ?`(.*);`$", syntax)[1].replace(r" \| ", "|").split()
     required = [word for word in words if word != "..." and not word.startswith("[")]
     optional = [word for word in words if word.startswith("[")]
-    return len(required), MANY if "..." in words else len(required) + len(optional)
+    return len(required) or min(len(optional), 1), MANY if "..." in words else len(required) + len(optional)
 
 
 def accepted(example):

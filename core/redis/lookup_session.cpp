@@ -107,7 +107,7 @@ LookupSession::Lookup* LookupSession::ask(const Digest& digest, void* asker, Mil
     lookup->outcome = Outcome::unavailable;
     lookup->deadline = now + options_.timeout;
     lookup->owned = lookup->in_line = true;
-    lookup->finished = lookup->repeated = false;
+    lookup->finished = lookup->repeated = lookup->sent = lookup->reached = false;
     queued_.push_back(lookup);
     ++waiting_;
     return lookup;
@@ -305,9 +305,11 @@ bool LookupSession::take_epoch(const ReplyView& reply, Millis now) {
 void LookupSession::settle(Lookup* lookup, Trust::Interval interval, Millis now) {
     if (interval == Trust::Interval::renewed && !lookup->repeated && !lookup->finished && now < lookup->deadline) {
         lookup->repeated = true;
+        lookup->sent = false;
         queued_.push_back(lookup);
         return;
     }
+    lookup->reached = true;
     Outcome outcome = Outcome::unavailable;
     if (interval == Trust::Interval::trusted) {
         if (lookup->status == FactsStatus::found) outcome = Outcome::found;

@@ -57,7 +57,11 @@ class LookupSession {
         Digest digest{};
         void* asker = nullptr;  // null: the asker has left
         Outcome outcome = Outcome::unavailable;
-        KeyFacts facts;  // when found
+        bool reached = false;  // when unavailable: Redis did answer, but not so that it can be believed
+        KeyFacts facts;        // when found
+
+        // Given to the connection: what its answer says may be older than what is asked from now on.
+        [[nodiscard]] bool is_sent() const noexcept { return sent; }
 
       private:
         friend class LookupSession;
@@ -67,6 +71,7 @@ class LookupSession {
         bool owned = false;                          // by the asker's side, until release() or an early abandon()
         bool in_line = false;                        // queued_, sent_ or held_ have it
         bool finished = false;                       // has its outcome
+        bool sent = false;                           // sent_ or held_ have it
         bool repeated = false;                       // was asked again because the epoch changed under it
     };
 

@@ -1,0 +1,74 @@
+// What the workers count, for api_key_metrics: plain data in shared memory. Each worker adds to a block of its own, so
+// that counting needs no lock; a reader adds the blocks up. Counters only grow, also when a block passes to another
+// worker; gauges are of now.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "core/verdict.hpp"
+
+namespace apikey {
+
+// Durations, as Prometheus counts them: how many took at most so long.
+struct DurationHistogram {
+    static constexpr std::array<std::uint32_t, 12> kBoundsMicroseconds = {100,   250,   500,   1000,   2500,   5000,
+                                                                          10000, 25000, 50000, 100000, 250000, 1000000};
+
+    void add(std::int64_t microseconds) noexcept {
+        const auto value = static_cast<std::uint64_t>(std::max<std::int64_t>(microseconds, 0));
+        const auto* bound = std::lower_bound(kBoundsMicroseconds.begin(), kBoundsMicroseconds.end(), value);
+        ++buckets[static_cast<std::size_t>(bound - kBoundsMicroseconds.begin())];
+        sum_microseconds += value;
+    }
+
+    std::array<std::uint64_t, kBoundsMicroseconds.size() + 1> buckets;  // each its own range, the last without an end
+    std::uint64_t sum_microseconds;
+};
+
+struct Counters {
+    // Main requests that a protected location judged, by their last verdict.
+    std::array<std::uint64_t, kVerdicts> requests;
+
+    // How requests with a well-formed key found their answer ($api_key_cache).
+    std::uint64_t cache_hits;
+    std::uint64_t cache_misses;
+    std::uint64_t cache_negative;
+    std::uint64_t cache_stale;
+    std::uint64_t cache_too_long;  // keys whose facts do not fit an entry: looked up every time
+
+    // Questions to Redis.
+    std::uint64_t lookups_found;
+    std::uint64_t lookups_unknown;
+    std::uint64_t lookups_unavailable;
+    std::uint64_t lookups_joined;  // requests that shared another one's question
+    DurationHistogram lookup_time;
+    std::uint64_t pairing_mismatches;
+    std::uint64_t corrupt_keys;
+    std::uint64_t untrusted_batches;
+    std::uint64_t link_failures;
+
+    // Changes of keys.
+    std::uint64_t subscription_failures;
+    std::uint64_t changes;            // messages that named one key
+    std::uint64_t changes_of_all;     // that named all, or were too many to be taken one by one
+    std::uint64_t changes_malformed;  // that were no message of ours
+    std::uint64_t confirmations;
+    std::uint64_t confirmations_refused;  // by Redis
+    DurationHistogram confirmation_time;  // from reading the message to Redis' taking the confirmation
+
+    struct Gauges {
+        std::uint64_t parked;  // requests that wait for Redis
+        std::uint64_t link_up;
+        std::uint64_t subscription_up;
+        std::uint64_t workers;   // 1: this one
+        std::uint64_t watching;  // the lease holds: cached verdicts are used without asking
+    } gauges;
+};
+
+// Summed word by word: nothing but std::uint64_t is in there.
+static_assert(sizeof(Counters) % sizeof(std::uint64_t) == 0);
+
+}  // namespace apikey

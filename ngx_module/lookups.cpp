@@ -1,0 +1,158 @@
+#include "ngx_module/lookups.hpp"
+
+#include <openssl/rand.h>
+
+#include <cstring>
+#include <ctime>
+#include <new>
+
+#include "ngx_module/key_zone.hpp"
+#include "ngx_module/park.hpp"
+#include "ngx_module/worker.hpp"
+
+namespace apikey::ngx {
+
+namespace {
+
+using Lookup = redis::LookupSession::Lookup;
+using Outcome = redis::LookupSession::Outcome;
+
+std::int64_t clock_us() noexcept {
+    timespec time{};
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return static_cast<std::int64_t>(time.tv_sec) * 1000000 + time.tv_nsec / 1000;
+}
+
+std::array<std::uint64_t, 2> new_secret() {
+    std::array<std::uint64_t, 2> secret{};
+    if (RAND_bytes(reinterpret_cast<unsigned char*>(secret.data()), sizeof(secret)) != 1) throw std::bad_alloc();
+    secret[1] |= 1;
+    return secret;
+}
+
+}  // namespace
+
+// Digests can be ground to share some bytes; what a secret makes of them cannot.
+std::size_t Lookups::KeyedHash::operator()(const Digest& digest) const noexcept {
+    std::array<std::uint64_t, 4> words;
+    static_assert(sizeof(words) == sizeof(Digest));
+    std::memcpy(words.data(), digest.data(), sizeof(words));
+    std::uint64_t hash = secret[0];
+    for (const std::uint64_t word : words) {
+        hash = (hash ^ word) * secret[1];
+        hash ^= hash >> 32U;
+    }
+    return hash;
+}
+
+Lookups::Lookups(RedisLink& link, KeyZone& zone) : link_(link), zone_(zone), flights_(0, KeyedHash{new_secret()}) {}
+
+bool Lookups::ask(RequestCtx& ctx, const CacheTimes& times) {
+    if (waiting_ >= kMostWaiting) return false;
+    Flight* flight = joinable(ctx.digest);
+    if (flight != nullptr) {
+        ++zone_.counters().lookups_joined;
+    } else {
+        flight = start(ctx.digest);
+    }
+    if (flight == nullptr) return false;
+    flight->keep_known |= times.valid + times.stale > 0;
+    flight->keep_unknown |= times.invalid > 0;
+    append(*flight, ctx);
+    return true;
+}
+
+Flight* Lookups::joinable(const Digest& digest) {
+    const auto [first, last] = flights_.equal_range(digest);
+    for (auto each = first; each != last; ++each) {
+        Flight& flight = each->second;
+        if (!link_.is_sent(*flight.lookup)) return &flight;
+        if (!this_worker()->watched_since(flight.asked_at)) continue;
+        if (zone_.cache().ticket(digest) == flight.asked_under) return &flight;
+    }
+    return nullptr;
+}
+
+Flight* Lookups::start(const Digest& digest) {
+    const auto place = flights_.emplace(digest, Flight{});
+    Flight& flight = place->second;
+    flight.digest = digest;
+    flight.asked_under = zone_.cache().ticket(digest);
+    flight.asked_at = static_cast<redis::Millis>(ngx_current_msec);
+    flight.asked_at_us = clock_us();
+    flight.lookup = link_.ask(digest, &flight);
+    if (flight.lookup != nullptr) return &flight;
+    flights_.erase(place);
+    return nullptr;
+}
+
+Lookups::Flights::iterator Lookups::find(const Flight& flight) {
+    auto each = flights_.equal_range(flight.digest).first;
+    while (&each->second != &flight)
+        ++each;
+    return each;
+}
+
+void Lookups::append(Flight& flight, RequestCtx& ctx) noexcept {
+    ctx.flight = &flight;
+    ctx.next_waiting = nullptr;
+    ctx.previous_waiting = flight.last;
+    (flight.last != nullptr ? flight.last->next_waiting : flight.first) = &ctx;
+    flight.last = &ctx;
+    zone_.counters().gauges.parked = ++waiting_;
+}
+
+void Lookups::remove(RequestCtx& ctx) noexcept {
+    Flight& flight = *std::exchange(ctx.flight, nullptr);
+    (ctx.previous_waiting != nullptr ? ctx.previous_waiting->next_waiting : flight.first) = ctx.next_waiting;
+    (ctx.next_waiting != nullptr ? ctx.next_waiting->previous_waiting : flight.last) = ctx.previous_waiting;
+    zone_.counters().gauges.parked = --waiting_;
+}
+
+void Lookups::abandon(RequestCtx& ctx) noexcept {
+    Flight& flight = *ctx.flight;
+    remove(ctx);
+    if (flight.first != nullptr || flight.lookup == nullptr) return;  // null: answered() is at it
+    link_.abandon(flight.lookup);
+    flights_.erase(find(flight));
+}
+
+void Lookups::answered(Flight& flight, const Lookup& lookup) {
+    const auto node = flights_.extract(find(flight));  // nobody joins any more
+    flight.lookup = nullptr;
+    count(flight, lookup);
+    keep(flight, lookup);
+    while (flight.first != nullptr) {
+        RequestCtx& ctx = *flight.first;
+        remove(ctx);
+        resume(ctx, lookup);
+    }
+}
+
+void Lookups::count(const Flight& flight, const Lookup& lookup) noexcept {
+    Counters& counters = zone_.counters();
+    switch (lookup.outcome) {
+        case Outcome::found: ++counters.lookups_found; break;
+        case Outcome::unknown: ++counters.lookups_unknown; break;
+        case Outcome::unavailable: ++counters.lookups_unavailable; break;
+    }
+    counters.lookup_time.add(clock_us() - flight.asked_at_us);
+}
+
+// Not kept where the mutex is taken: the next request asks again.
+void Lookups::keep(const Flight& flight, const Lookup& lookup) noexcept {
+    const bool known = lookup.outcome == Outcome::found && flight.keep_known;
+    const bool unknown = lookup.outcome == Outcome::unknown && flight.keep_unknown;
+    if (!known && !unknown) return;
+    const KeyZone::Lock lock = zone_.try_lock();
+    if (!lock) return;
+    const auto now = static_cast<std::uint32_t>(ngx_current_msec / 1000);
+    if (unknown) {
+        zone_.cache().insert_unknown(flight.digest, flight.asked_under, flight.asked_at, now);
+    } else if (zone_.cache().insert_known(flight.digest, flight.asked_under, flight.asked_at, now, lookup.facts) ==
+               KeyCache::Stored::too_long) {
+        ++zone_.counters().cache_too_long;
+    }
+}
+
+}  // namespace apikey::ngx

@@ -1,0 +1,30 @@
+// What lives as long as a worker process, and how the rest gets at it.
+#pragma once
+
+#include "core/digest.hpp"
+#include "ngx_module/key_zone.hpp"
+#include "ngx_module/lookups.hpp"
+#include "ngx_module/redis_link.hpp"
+
+namespace apikey::ngx {
+
+struct Worker {
+    explicit Worker(const MainConf& conf);
+
+    // Has a live subscription watched for changes ever since `validated_at` (monotonic ms)? Only then may what was true
+    // then be used without asking.
+    [[nodiscard]] bool watched_since(redis::Millis validated_at) const noexcept;
+
+    KeyZone zone;
+    RedisLink link;
+    Lookups lookups;
+};
+
+// Null in processes that serve no requests, and where api_key is nowhere on.
+Worker* this_worker() noexcept;
+
+// Worker start and exit (module.cpp). start_worker() throws what its parts throw.
+void start_worker(ngx_cycle_t* cycle);
+void stop_worker() noexcept;
+
+}  // namespace apikey::ngx
