@@ -61,8 +61,8 @@ def leaves(start, leave, how):
 
 
 with Test() as t:
-    alice, bob = t.key(user="alice"), t.key(user="bob")
-    proxy, upstream = t.redis_proxy(t.redis(keys=[alice, bob])), t.upstream()
+    alice, bob, carol = t.key(user="alice"), t.key(user="bob"), t.key(user="carol")
+    proxy, upstream = t.redis_proxy(t.redis(keys=[alice, bob, carol])), t.upstream()
     nginx = t.nginx(CONF, redis=proxy, upstream=upstream, certificate=certificate(t.folder))
     t.is_(nginx.get("/", bob).status, 200, "Redis is in use")
     baseline = nginx.fds()
@@ -77,7 +77,7 @@ with Test() as t:
     proxy.forget()
     proxy.on("HMGET", delay(0.5), nth=1)
     with nginx.connect2(port=nginx.ports["PORT_H2"]) as c:
-        first, given_up, last = [c.send(key=key) for key in (alice, bob, bob)]
+        first, given_up, last = [c.send(key=key) for key in (alice, carol, bob)]
         wait_for(lambda: proxy.count("HMGET") == 3)
         c.reset(given_up)
         t.is_([r.saw("X-User-Id") for r in c.wait(first, last)], [["alice"], ["bob"]], "its neighbours are themselves")

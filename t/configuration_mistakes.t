@@ -29,7 +29,7 @@ HTTP_MISTAKES = [                          # (line in http { }, what the message
     ("api_key_zone keys:lots;", r'"lots" is not a size; write api_key_zone'),
     ("api_key_zone keys:;", r'"" is not a size; write api_key_zone'),
     ("api_key_zone keys:-1;", r'"-1" is not a size; write api_key_zone'),
-    ("api_key_zone keys:1k;", r'"keys" is too small; it needs at least 32k'),
+    ("api_key_zone keys:1k;", r'"keys" is too small; it needs at least 64k'),
     ("api_key_zone;", r"invalid number of arguments"),
     (f"{ZONE} {ZONE}", r'"api_key_zone" directive is duplicate'),
     (f"limit_req_zone $uri zone=keys:1m rate=1r/s; {ZONE}", r'"keys" is already declared for a different use'),

@@ -28,7 +28,7 @@ TIMEOUT = 3.0
 def thousand_wait():
     """Sends 1,000 requests; gives them as (client, stream) once all have been asked of Redis."""
     proxy.forget()
-    waiting = [(client, client.send(key=keys[n])) for client in clients for n in range(STREAMS)]
+    waiting = [(clients[n % CLIENTS], clients[n % CLIENTS].send(key=key)) for n, key in enumerate(keys)]
     t.ok(wait_for(lambda: proxy.count("HMGET") == CLIENTS * STREAMS), "a thousand wait", proxy.count("HMGET"))
     return waiting
 
@@ -39,7 +39,7 @@ def answers_to(waiting, begun):
 
 
 with Test() as t:
-    keys = [t.key(user=f"user-{n}") for n in range(STREAMS)]
+    keys = [t.key(user=f"user-{n}") for n in range(CLIENTS * STREAMS)]
     proxy = t.redis_proxy(t.redis(keys=keys), port=True)
     nginx = t.nginx(CONF, redis=proxy)
     clients = [nginx.connect2() for _ in range(CLIENTS)]

@@ -188,6 +188,7 @@ void LookupSession::send_lookup(Lookup* lookup) {
     const std::size_t words = 2 + kFactFields.size() + lookup->place;
     pipeline_.send(static_cast<Pipeline::Tag>(Expect::lookup), std::span(command).first(words));
     sent_.push_back(lookup);
+    lookup->sent = true;
 }
 
 std::string_view LookupSession::output(Millis now) {

@@ -2,7 +2,8 @@
 
 In the text, %NAME% is replaced:
   %GLOBALS%        what every nginx.conf here needs first: load_module, user, pid, error_log at our shipped level
-  %HTTP%           temporary paths and the access log, as the first line of http { }
+  %HTTP%           temporary paths and the access log, as the first line of http { }; and where the configuration says
+                   nothing of api_key_cache, that nothing is cached: most tests are about lookups
   %PORT%, %PORT_B% a free port, for any name that starts with PORT
   %API_KEY_PARAMS% our conf/api_key_params
   %DIR%            the folder of this nginx
@@ -39,7 +40,10 @@ fastcgi_temp_path     %DIR%/fastcgi_temp;
 uwsgi_temp_path       %DIR%/uwsgi_temp;
 scgi_temp_path        %DIR%/scgi_temp;"""
 
-LOG_FIELDS = '"key_status":"$api_key_status","key_id":"$api_key_id","user":"$api_key_user",'
+NO_CACHE = """
+api_key_cache valid=0 invalid=0;"""
+
+LOG_FIELDS = '"key_status":"$api_key_status","cache":"$api_key_cache","key_id":"$api_key_id","user":"$api_key_user",'
 
 
 def with_http2_directive(text):
@@ -58,7 +62,7 @@ class Nginx:
         self.folder, self.config, self.ports = folder, textwrap.dedent(config), {}
         self.error_log, self.access_log = f"{folder}/error.log", f"{folder}/access.log"
         self.values = {"DIR": folder, "LOG_LEVEL": log_level, "API_KEY_PARAMS": places.PARAMS,
-                       "GLOBALS": GLOBALS, "HTTP": HTTP, "LOG_FIELDS": LOG_FIELDS if module else "",
+                       "GLOBALS": GLOBALS, "LOG_FIELDS": LOG_FIELDS if module else "",
                        "USER": "user www-data;" if os.geteuid() == 0 else "",
                        "LOAD_MODULE": f"load_module {module};" if module else ""}
         self.values |= {name.upper(): value for name, value in values.items()}
@@ -73,6 +77,8 @@ class Nginx:
         if config is not None:
             self.config = textwrap.dedent(config)
         self.values |= {name.upper(): value for name, value in values.items()}
+        cached = "api_key_cache" in self.config or not self.values["LOAD_MODULE"]
+        self.values["HTTP"] = HTTP if cached else HTTP + NO_CACHE
         text = self.config
         while (more := re.sub(r"%([A-Z][A-Z0-9_]*)%", lambda found: self._value(found[1]), text)) != text:
             text = more
