@@ -5,6 +5,7 @@ set(MODULE_SOURCES
     ngx_module/credentials.cpp
     ngx_module/directives.cpp
     ngx_module/key_zone.cpp
+    ngx_module/location_directives.cpp
     ngx_module/log_phase.cpp
     ngx_module/lookups.cpp
     ngx_module/metrics.cpp

@@ -1,6 +1,7 @@
 // The words of the directive that is being read, and how it is refused.
 #pragma once
 
+#include <new>
 #include <string>
 #include <string_view>
 
@@ -12,6 +13,13 @@ namespace apikey::ngx {
 // Word `index` of the directive; 0 is its name.
 inline std::string_view argument(ngx_conf_t* cf, ngx_uint_t index) {
     return view(static_cast<ngx_str_t*>(cf->args->elts)[index]);
+}
+
+// A copy in the configuration's pool. Throws std::bad_alloc.
+inline ngx_str_t copied_or_throw(ngx_pool_t* pool, std::string_view text) {
+    const ngx_str_t copy = copied(pool, text);
+    if (copy.data == nullptr) throw std::bad_alloc();
+    return copy;
 }
 
 // Logs what is wrong, with the file and line that nginx is at (and the system's error, unless 0): what the setter of a

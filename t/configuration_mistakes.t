@@ -93,6 +93,15 @@ LOCATION_MISTAKES = [                      # (line in location { }, what the mes
     ("api_key_source bearer bearer;", r'source "bearer" stands twice'),
     ("api_key_source header:X-Key header:x-key;", r'source "header:x-key" stands twice'),
     ("api_key_source bearer; api_key_source bearer;", r'"api_key_source" directive is duplicate'),
+    ("api_key_phase log;", r'unknown phase "log"; write api_key_phase access; or preaccess;'),
+    ("api_key_phase access; api_key_phase access;", r'"api_key_phase" directive is duplicate'),
+    ("api_key_cache valid=soon;", r'api_key_cache: "soon" is not a time; write for example valid=30s .*counts seconds'),
+    ("api_key_cache invalid=;", r'api_key_cache: "" is not a time; write for example invalid=30s'),
+    ("api_key_cache valid;", r'unknown parameter "valid" of api_key_cache; there are valid=, invalid= and stale='),
+    ("api_key_cache fresh=1s;", r'unknown parameter "fresh" of api_key_cache; there are valid=, invalid= and stale='),
+    ("api_key_cache valid=1s valid=2s;", r"api_key_cache: valid= stands twice; keep one"),
+    ("api_key_cache valid=1s; api_key_cache stale=1s;", r'"api_key_cache" directive is duplicate'),
+    ("api_key_cache;", r"invalid number of arguments"),
     ("api_key_checksum maybe;", r'invalid value "maybe" in "api_key_checksum" directive, it must be "on" or "off"'),
     ("api_key_checksum on; api_key_checksum on;", r'"api_key_checksum" directive is duplicate'),
     ('api_key_require "a b";', r'invalid scope "a b" .*; write scopes as words, for example api_key_require chat:write;'),
@@ -122,6 +131,8 @@ with Test() as t:
     cases = [(CONF.format(main="", http=line, location=""), line, says) for line, says in HTTP_MISTAKES]
     cases += [(CONF.format(main="", http=ZONE, location=line), line, says) for line, says in LOCATION_MISTAKES]
     cases += [(CONF.format(main="", http="", location="api_key a;"), "api_key a;", r'needs a key zone; write "api_key_zone'),
+              (CONF.format(main="", http="", location="api_key_metrics;"), "api_key_metrics;",
+               r'"api_key_metrics" needs a key zone; write "api_key_zone'),
               (CONF.format(main="api_key a;", http="", location=""), "api_key a;", r'"api_key" directive is not allowed here')]
     for conf, mistake, says in cases:
         status, output, line = check(conf, mistake)
