@@ -25,7 +25,7 @@ from .http2 import Http2Connection
 from .ports import free_port
 from .process import Process, children_of, need, read, running, wait_for
 
-GLOBALS = """daemon off;
+GLOBALS = """daemon %DAEMON%;
 pid        %DIR%/nginx.pid;
 error_log  %DIR%/error.log %LOG_LEVEL%;
 %USER%
@@ -53,21 +53,22 @@ def with_http2_directive(text):
 
 
 class Nginx:
-    def __init__(self, folder, config, module=True, log_level="notice", start=True, **values):
-        """`module`: True for the product's, a path for another build of it, False for nginx alone."""
+    def __init__(self, folder, config, module=True, log_level="notice", start=True, detached=False, **values):
+        """`module`: True for the product's, a path for another build of it, False for nginx alone. `detached`: as a
+        daemon, which nginx must be to take USR2 and WINCH."""
         need(places.NGINX, "nginx", "apt install nginx, or set TEST_NGINX_BINARY")
         module = places.MODULE if module is True else module
         if module:
             need(module, "module", places.MAKE_HINT)
         self.folder, self.config, self.ports = folder, textwrap.dedent(config), {}
         self.error_log, self.access_log = f"{folder}/error.log", f"{folder}/access.log"
-        self.values = {"DIR": folder, "LOG_LEVEL": log_level, "API_KEY_PARAMS": places.PARAMS,
-                       "GLOBALS": GLOBALS, "LOG_FIELDS": LOG_FIELDS if module else "",
+        self.values = {"DIR": folder, "DAEMON": "on" if detached else "off", "LOG_LEVEL": log_level,
+                       "API_KEY_PARAMS": places.PARAMS, "GLOBALS": GLOBALS, "LOG_FIELDS": LOG_FIELDS if module else "",
                        "USER": "user www-data;" if os.geteuid() == 0 else "",
                        "LOAD_MODULE": f"load_module {module};" if module else ""}
         self.values |= {name.upper(): value for name, value in values.items()}
         self.signalled = set()             # workers that the test itself ended
-        self.process = None
+        self.process, self.detached = None, detached
         self.write_config()
         if start:
             self.start()
@@ -100,12 +101,22 @@ class Nginx:
     def start(self):
         self.process = Process("nginx", self._argv(), f"{self.folder}/stderr.log", env=places.sanitizer_env(),
                                death_signal="TERM")
-        wait_for(lambda: not self.process.alive() or (self._pid_written() and self.workers()), timeout=20)
-        if not self.process.alive():
+        self.process.expected_to_end = self.detached
+        wait_for(lambda: not self._lives() or (self._pid_written() and self.workers()), timeout=20)
+        if not self._lives():
             raise RuntimeError(f"nginx does not start:\n{self.process.output()}\n{self.log()[-3000:]}")
+        self.session = self.master
+
+    def _lives(self):
+        return self.process.alive() or (self.detached and running(self.master))
+
+    @property
+    def master(self):
+        """The pid of the master process."""
+        return int(read(f"{self.folder}/nginx.pid") or 0) if self.detached else self.process.pid
 
     def _pid_written(self):
-        return read(f"{self.folder}/nginx.pid").strip() == str(self.process.pid)
+        return read(f"{self.folder}/nginx.pid").strip() == str(self.master)
 
     def check_config(self, *more):
         """nginx -t (more: e.g. "-T" or "-q"): (exit status, everything it printed)."""
@@ -116,7 +127,7 @@ class Nginx:
     def workers(self):
         if "master_process off" in self.config:
             return [self.process.pid]
-        return [pid for pid in children_of(self.process.pid) if running(pid)]
+        return [pid for pid in children_of(self.master) if running(pid)]
 
     def reload(self, wait_old=True, timeout=10.0):
         """HUP; True when new workers serve (and, by default, the old ones are gone)."""
@@ -131,8 +142,17 @@ class Nginx:
         return self.process.wait(timeout)
 
     def stop(self):
+        if self.detached:
+            return self._end_session()
         self.process.resume()
         return self.quit(2.0) or self.process.stop(signal.SIGTERM)
+
+    def _end_session(self):
+        """Every process of a daemon that is left, whoever is master now."""
+        try:
+            os.killpg(self.session, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
 
     def kill_worker(self, pid, number=signal.SIGKILL):
         self.signalled.add(pid)

@@ -1,0 +1,46 @@
+#!/usr/bin/python3
+# One worker, as many as there are processors, 64: each serves and has its own connections to Redis, always the same number.
+# Hazards: N28
+
+import os
+
+from lib.apikeytest import Test, wait_for
+
+CONF = """
+%GLOBALS%
+worker_processes %WORKERS%;
+events { }
+http {
+    %HTTP%
+    api_key_zone  keys:1m;
+    api_key_redis %REDIS%;
+    server {
+        listen 127.0.0.1:%PORT% reuseport;
+        location / { api_key "test"; include %API_KEY_PARAMS%; proxy_pass http://%UPSTREAM%; }
+    }
+}
+"""
+
+
+def links():
+    return sum("cmd=client" not in line for line in redis("CLIENT", "LIST").splitlines())
+
+
+def served():
+    return all(nginx.get("/", key).saw("X-User-Id") == [key.user] for key in keys)
+
+
+with Test() as t:
+    keys, stranger = [t.key(user=f"user-{n}") for n in range(100)], t.key()
+    redis, upstream = t.redis(keys=keys), t.upstream()
+    each = 0
+    for setting, count in (("1", 1), ("auto", len(os.sched_getaffinity(0))), ("64", 64)):
+        nginx = t.nginx(CONF, redis=redis, upstream=upstream, workers=setting)
+        t.ok(wait_for(lambda: len(nginx.workers()) == count, 20), f"worker_processes {setting}: {count}", nginx.workers())
+        each = each or (wait_for(lambda: nginx.get("/", keys[0]).status == 200) and links())
+        t.ok(wait_for(lambda: links() == each * count, 20), f"worker_processes {setting}: {each} connections to Redis for each",
+             links())
+        t.ok(wait_for(served, 20), f"worker_processes {setting}: everybody is served as himself")
+        t.is_(nginx.get("/", stranger).code, "invalid_api_key", f"worker_processes {setting}: and strangers are refused")
+        t.ok(nginx.quit(20), f"worker_processes {setting}: it quits")
+        t.ok(wait_for(lambda: links() == 0), f"worker_processes {setting}: and its connections with it")
