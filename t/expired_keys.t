@@ -1,5 +1,7 @@
 #!/usr/bin/python3
-# A key is refused from the second that its `expires` names, by nginx's clock, though Redis still has it.
+# A key is refused from the second that its `expires` names, by nginx's clock, though Redis still has it, and whatever Redis'
+# own clock and expiry would say.
+# Hazards: C17, R28
 
 import time
 
@@ -44,6 +46,16 @@ with Test() as t:
         t.is_((r.status, r.code, r.header("WWW-Authenticate")), EXPIRED, f"{name}: refused")
     t.is_(len(upstream.requests), asked, "the upstream saw none of them")
 
+    # Somebody let Redis expire keys: by a clock that goes wrong they stay too long, or are gone too early.
+    redis("PEXPIREAT", f"apikey:k:{past['a second ago'].hash}", (now + 7200) * 1000)
+    r = nginx.get("/", past["a second ago"])
+    t.is_((r.status, r.code, r.header("WWW-Authenticate")), EXPIRED, "one that Redis would keep for two hours: refused")
+    gone = t.key(user="gone", expires=now + 3600)
+    redis.add(gone)
+    redis("PEXPIRE", f"apikey:k:{gone.hash}", 1)
+    time.sleep(0.05)
+    t.is_(nginx.get("/", gone).code, "invalid_api_key", "one that Redis let go is unknown, not let through")
+
     last_pass = first_refusal = None
     while first_refusal is None and time.time() < now + 4:
         before = time.time()
@@ -60,4 +72,4 @@ with Test() as t:
 
     redis.add(soon, expires=str(now + 3600))
     t.is_(nginx.get("/", soon).saw("X-User-Id"), ["soon"], "a later `expires` brings it back")
-    t.is_([x["key_status"] for x in nginx.requests()].count("expired"), len(past) + 1, "the log says `expired`")
+    t.is_([x["key_status"] for x in nginx.requests()].count("expired"), len(past) + 2, "the log says `expired`")
