@@ -32,6 +32,8 @@ target_link_libraries(nginx_glue PRIVATE nginx_headers warnings apikey_core)
 function(add_nginx_module target)
     add_library(${target} MODULE $<TARGET_OBJECTS:nginx_glue> ${ARGN})
     set_target_properties(${target} PROPERTIES PREFIX "" OUTPUT_NAME ngx_http_api_key_module)
+    target_link_options(${target} PRIVATE -Wl,--version-script=${CMAKE_SOURCE_DIR}/cmake/nginx_module.map)
+    set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS ${CMAKE_SOURCE_DIR}/cmake/nginx_module.map)
     target_link_libraries(${target} PRIVATE OpenSSL::Crypto ZLIB::ZLIB PkgConfig::HIREDIS)
 endfunction()
 

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-# Reloads while clients ask without pause, some of them parked, over two servers: no request fails, nobody is mistaken for
-# another, and afterwards nothing is left over.
+# A hundred reloads while clients ask without pause, some of them parked, over two servers: no request fails, nobody is mistaken
+# for another, the key cache stays warm, and afterwards nothing is left over.
 # Hazards: N15
 
 import random
@@ -16,7 +16,8 @@ events { }
 http {
     %HTTP%
     api_key_zone  keys:1m;
-    api_key_redis %REDIS% timeout=2s;
+    api_key_redis %REDIS% timeout=5s;
+    api_key_cache %CACHE%;
     include %API_KEY_PARAMS%;
     server {
         listen 127.0.0.1:%PORT%;
@@ -25,11 +26,12 @@ http {
     server {
         listen 127.0.0.1:%PORT_B%;
         location / { api_key "two, version %VERSION%"; api_key_require chat; proxy_pass http://%UPSTREAM%; }
+        location /kept/ { api_key "kept"; api_key_cache valid=10m; empty_gif; }
     }
 }
 """
 
-CLIENTS, RELOADS = 8, 10
+CLIENTS, RELOADS = 6, 100
 
 
 class Client(threading.Thread):
@@ -49,32 +51,60 @@ class Client(threading.Thread):
             except OSError as error:
                 self.wrong.append((key.user, error))
             self.asked += 1
+            time.sleep(0.005)
 
 
-with Test() as t:
+def memory():
+    """What the master has for itself, in KiB."""
+    with open(f"/proc/{nginx.master}/smaps_rollup", encoding="ascii") as file:
+        return sum(int(line.split()[1]) for line in file if line.startswith("Anonymous:"))
+
+
+def reload_often(first, last):
+    done = 0
+    for version in range(first, last):
+        nginx.write_config(version=version)
+        done += nginx.reload(timeout=30)
+    return done
+
+
+with Test(limit=300) as t:
     keys = [t.key(user=f"user-{n}", scopes="chat") for n in range(20)]
     proxy = t.redis_proxy(t.redis(keys=keys), seed=1, record=False)
-    nginx = t.nginx(CONF, redis=proxy, upstream=t.upstream(), version=0)
+    # Half of the time a verdict is good for 50 ms, so that requests are parked, too.
+    nginx = t.nginx(CONF, redis=proxy, upstream=t.upstream(), version=0, cache="valid=50ms")
     proxy.on("HMGET", delay(0, 0.01))
-    t.ok(wait_for(lambda: len(proxy.links) == 2), "one link per worker")
-    baseline, over = nginx.fds(), threading.Event()
+    t.ok(wait_for(lambda: nginx.get("/", keys[0]).status == 200), "Redis is in use")
+    seldom = t.key(user="seldom", scopes="chat")
+    proxy.redis.add(seldom)
+    t.is_(nginx.get("/kept/", seldom, port=nginx.ports["PORT_B"]).status, 200, "a key is asked for once, before all reloads")
+    time.sleep(0.2)
+    links, baseline, over, before = len(proxy.links), nginx.fds(), threading.Event(), len(nginx.requests())
 
     clients = [Client(number) for number in range(CLIENTS)]
     for client in clients:
         client.start()
-    reloaded = []
-    for version in range(1, RELOADS + 1):
-        time.sleep(0.1)
-        nginx.write_config(version=version)
-        reloaded.append(nginx.reload())
+    reloaded = reload_often(1, RELOADS // 5)
+    size = memory()
+    nginx.write_config(cache="valid=30s")
+    reloaded += reload_often(RELOADS // 5, RELOADS + 1)
+    grown = memory() - size
     over.set()
     for client in clients:
         client.join()
     asked = sum(client.asked for client in clients)
-    t.is_(reloaded, [True] * RELOADS, "every reload brings new workers, and the old ones end")
+    t.is_(reloaded, RELOADS, "every reload brings new workers, and the old ones end")
     t.is_([w for client in clients for w in client.wrong], [], f"{asked} requests: each is answered, as oneself")
-    t.ok(asked > 20 * RELOADS, "in the thick of it")
-    t.logged_once(nginx, asked)
-    t.ok(wait_for(lambda: len(proxy.links) == 2), "one link per worker again", len(proxy.links))
+    t.ok(asked > 5 * RELOADS, "in the thick of it")
+    t.logged_once(nginx, before + asked)
+    t.ok(wait_for(lambda: len(proxy.links) == links), "as many connections to Redis as before", len(proxy.links))
     t.is_(nginx.get("/").header("WWW-Authenticate"), f'Bearer realm="one, version {RELOADS}"', "by the new configuration")
+    t.ok(grown < 2048, "the master's memory stays as it was", f"{grown} KiB more after {RELOADS * 4 // 5} reloads")
     t.fds_return(nginx, baseline)
+
+    asked = proxy.count("HMGET")
+    proxy.refuse()
+    proxy.close_all()
+    r = nginx.get("/kept/", seldom, port=nginx.ports["PORT_B"])
+    t.is_((r.status, proxy.count("HMGET")), (200, asked), "the key of the beginning is still cached: Redis is gone, and it is let in")
+    t.note(f"{asked} requests, master +{grown} KiB")
