@@ -2,6 +2,7 @@
 #
 # Variables: BUILD=release|sanitize   NGINX_SRC=dir (an nginx source tree instead of Debian's nginx-dev)
 #            T='t/a.t t/b.t' (make test: only these)   ONCE=1 (make demo: stop after the tour)
+#            ROWS='cached redis' SECONDS=5 ROUNDS=5 REVOCATIONS=1000 (make bench: see bench/README.md)
 SHELL := /bin/bash
 BUILD ?= release
 DEBIAN_SRC := /usr/share/nginx/src
@@ -37,7 +38,7 @@ endif
 
 SOURCES = $(shell git ls-files '*.cpp' '*.hpp' '*.c')
 
-.PHONY: all demo test check format packages clean help choice_of_nginx testable_nginx
+.PHONY: all demo test bench check format packages clean help choice_of_nginx testable_nginx benchable
 
 all: $(DIR)/build.ninja ## build the module, apikeyd and apikeyctl into build/
 	@ninja -C $(DIR) --quiet
@@ -65,6 +66,14 @@ test: testable_nginx all ## every test; the last line says how many passed and f
 
 testable_nginx:
 	@$(if $(NGINX_VERSION),build-aux/check-nginx "$(NGINX_SRC)" "$(TEST_NGINX_BINARY)")
+
+bench: benchable all ## measure beside bare nginx, Lua and HAProxy: one table
+	@build-aux/install-packages packages-bench
+	@bench/run $(if $(ROWS),--rows "$(ROWS)") $(if $(SECONDS),--seconds $(SECONDS)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
+		$(if $(REVOCATIONS),--revocations $(REVOCATIONS))
+
+benchable:
+	@$(if $(filter-out build,$(DIR)),echo "make bench knows only the release build for Debian's nginx: its peer is Debian's Lua" >&2; exit 1)
 
 check: $(DIR)/build.ninja ## clang-format and clang-tidy
 	@clang-format-19 --dry-run -Werror $(SOURCES)
