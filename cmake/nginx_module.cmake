@@ -34,7 +34,7 @@ function(add_nginx_module target)
     set_target_properties(${target} PROPERTIES PREFIX "" OUTPUT_NAME ngx_http_api_key_module)
     target_link_options(${target} PRIVATE -Wl,--version-script=${CMAKE_SOURCE_DIR}/cmake/nginx_module.map)
     set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS ${CMAKE_SOURCE_DIR}/cmake/nginx_module.map)
-    target_link_libraries(${target} PRIVATE OpenSSL::Crypto ZLIB::ZLIB PkgConfig::HIREDIS)
+    target_link_libraries(${target} PRIVATE OpenSSL::SSL OpenSSL::Crypto ZLIB::ZLIB PkgConfig::HIREDIS)
 endfunction()
 
 add_nginx_module(ngx_http_api_key_module $<TARGET_OBJECTS:apikey_core>)

@@ -8,6 +8,7 @@
 
 #include "core/freshness.hpp"
 #include "core/redis/url.hpp"
+#include "core/tls_session.hpp"
 #include "core/verdict.hpp"
 #include "ngx_module/ngx.hpp"
 
@@ -24,6 +25,8 @@ struct RedisConf {
     std::vector<Address> addresses;
     std::string password_file;  // empty: none
     std::string password;       // of the URL, or of the file when nginx.conf was read
+    std::string ca_file;        // empty: the system's store
+    TlsContext tls;             // null: not over TLS
     ngx_msec_t timeout = 250;
     ngx_msec_t connect_timeout = 500;
 };

@@ -99,6 +99,11 @@ char* read_redis_parameter(ngx_conf_t* cf, std::string_view word, RedisConf& red
         redis.password_file = full_path(cf, *path);
         return read_secret(cf, "api_key_redis", "password_file", redis.password_file, &redis.password);
     }
+    if (const auto path = parameter(word, "ca_file=")) {
+        if (path->empty()) return wrong(cf, "api_key_redis: ca_file= names no file");
+        redis.ca_file = full_path(cf, *path);
+        return NGX_CONF_OK;
+    }
     if (const auto time = parameter(word, "connect_timeout=")) {
         return read_time(cf, *time, "connect_timeout", &redis.connect_timeout);
     }
@@ -106,7 +111,20 @@ char* read_redis_parameter(ngx_conf_t* cf, std::string_view word, RedisConf& red
         return read_time(cf, *time, "timeout", &redis.timeout);
     }
     return wrong(cf, "unknown parameter \"" + std::string(name_of(word)) +
-                         "\" of api_key_redis; there are password_file=, timeout= and connect_timeout=");
+                         "\" of api_key_redis; there are password_file=, ca_file=, timeout= and connect_timeout=");
+}
+
+// Reads the authorities once, here: workers may not be allowed to read the file, and a mistake ends at `nginx -t`.
+char* prepare_tls(ngx_conf_t* cf, RedisConf& redis) {
+    if (!redis.url.tls) {
+        if (redis.ca_file.empty()) return NGX_CONF_OK;
+        return wrong(cf,
+                     "api_key_redis has a ca_file and no TLS; write rediss:// instead of redis://, or leave it out");
+    }
+    auto context = make_tls_context(redis.ca_file);
+    if (!context) return wrong(cf, "api_key_redis: ca_file " + context.error());
+    redis.tls = *context;
+    return NGX_CONF_OK;
 }
 
 bool is_repeated(ngx_conf_t* cf, ngx_uint_t index) {
@@ -137,6 +155,7 @@ char* read_redis_directive(ngx_conf_t* cf, MainConf& conf) {
     if (!redis.url.user.empty() && redis.password.empty()) {
         return wrong(cf, "api_key_redis names a user without a password; add password_file=path");
     }
+    if (char* failed = prepare_tls(cf, redis); failed != NGX_CONF_OK) return failed;
     return resolve(cf, redis);
 }
 

@@ -28,6 +28,8 @@ RedisSocket::RedisSocket(const RedisConf& conf, Owner& owner)
       password_file_(conf.password_file),
       configured_password_(conf.password),
       connect_timeout_(conf.connect_timeout),
+      tls_context_(conf.tls),
+      host_(conf.url.host),
       backoff_(static_cast<std::uint64_t>(ngx_pid) * 2654435761U + static_cast<std::uint64_t>(ngx_random())),
       connect_timer_(*this, &RedisSocket::on_connect_timeout, "Redis connect timeout"),
       retry_timer_(*this, &RedisSocket::connect, "Redis reconnect"),
@@ -92,15 +94,21 @@ void RedisSocket::connect() {
     connection_->read->handler = on_connection_event<&RedisSocket::on_readable>;
     connection_->write->handler = on_connection_event<&RedisSocket::on_writable>;
     state_ = State::connecting;
-    if (rc == NGX_OK) return came_up();
     connect_timer_.set(connect_timeout_);
+    if (rc == NGX_OK) tcp_came_up();
+}
+
+void RedisSocket::tcp_came_up() {
+    // A batch must not wait for the acknowledgement of the one before.
+    if (reinterpret_cast<const sockaddr*>(address().socket_address.data())->sa_family != AF_UNIX)
+        ngx_tcp_nodelay(connection_);
+    if (tls_context_ == nullptr) return came_up();
+    tls_.emplace(tls_context_, host_);
+    flush();
 }
 
 void RedisSocket::came_up() {
     connect_timer_.cancel();
-    // A batch must not wait for the acknowledgement of the one before.
-    if (reinterpret_cast<const sockaddr*>(address().socket_address.data())->sa_family != AF_UNIX)
-        ngx_tcp_nodelay(connection_);
     state_ = State::up;
     has_worked_ = false;
     came_up_at_ = ngx_current_msec;
@@ -118,7 +126,8 @@ void RedisSocket::worked() noexcept {
 }
 
 void RedisSocket::on_connect_timeout() {
-    fail("no connection within connect_timeout");
+    fail(tls_ ? "no TLS handshake within connect_timeout; does it speak TLS on this port?"
+              : "no connection within connect_timeout");
 }
 
 // And everything that was to happen to it.
@@ -126,6 +135,7 @@ void RedisSocket::close_connection() noexcept {
     connect_timer_.cancel();
     retry_timer_.cancel();
     flush_event_.cancel();
+    tls_.reset();
     state_ = State::down;
     if (connection_ == nullptr) return;
     ngx_close_connection(connection_);
@@ -157,12 +167,12 @@ void RedisSocket::down(Retry retry, const std::string& why) {
 // --- bytes -----------------------------------------------------------------------------------------------------
 
 void RedisSocket::on_writable() {
-    if (state_ == State::connecting) {
+    if (state_ == State::connecting && !tls_) {
         int error = 0;
         socklen_t length = sizeof(error);
         if (getsockopt(connection_->fd, SOL_SOCKET, SO_ERROR, &error, &length) == -1) error = ngx_socket_errno;
         if (error != 0) return fail("cannot connect (" + system_error(error) + ")");
-        return came_up();
+        return tcp_came_up();
     }
     flush();
 }
@@ -172,41 +182,106 @@ void RedisSocket::flush_soon() noexcept {
 }
 
 void RedisSocket::flush() {
-    if (state_ != State::up) return;
-    for (;;) {
-        const std::string_view bytes = owner_.output();
-        if (state_ != State::up) return;  // the owner closed it
-        if (bytes.empty()) break;
-        auto* data = reinterpret_cast<u_char*>(const_cast<char*>(bytes.data()));
-        const ssize_t sent = connection_->send(connection_, data, bytes.size());
-        if (sent == NGX_AGAIN) break;
-        if (sent <= 0) return fail("sending failed (" + system_error(ngx_socket_errno) + ")");
-        owner_.written(static_cast<std::size_t>(sent));
-    }
+    if (state_ != State::up && !tls_) return;
+    if (send_output() == Sent::gone) return;
     if (ngx_handle_write_event(connection_->write, 0) != NGX_OK) return fail("nginx could not watch the socket");
-    owner_.on_flushed();
+    if (state_ == State::up) owner_.on_flushed();
+}
+
+// What TLS has to say, then what the owner has.
+RedisSocket::Sent RedisSocket::send_output() {
+    for (;;) {
+        if (const Sent sent = send_wire(); sent != Sent::all) return sent;
+        if (state_ != State::up) return Sent::all;
+        const std::string_view bytes = owner_.output();
+        if (state_ != State::up) return Sent::gone;  // the owner closed it
+        if (bytes.empty()) return Sent::all;
+        std::size_t count = bytes.size();
+        if (tls_) {
+            if (!tls_->write(bytes)) return tls_failed(), Sent::gone;
+        } else if (const Sent sent = send(bytes, &count); sent != Sent::all) {
+            return sent;
+        }
+        owner_.written(count);
+    }
+}
+
+RedisSocket::Sent RedisSocket::send_wire() {
+    while (tls_ && !tls_->output().empty()) {
+        std::size_t count = 0;
+        if (const Sent sent = send(tls_->output(), &count); sent != Sent::all) return sent;
+        tls_->written(count);
+    }
+    return Sent::all;
+}
+
+// One write: `count` says how much of `bytes` the kernel took.
+RedisSocket::Sent RedisSocket::send(std::string_view bytes, std::size_t* count) {
+    auto* data = reinterpret_cast<u_char*>(const_cast<char*>(bytes.data()));
+    const ssize_t sent = connection_->send(connection_, data, bytes.size());
+    if (sent == NGX_AGAIN) return Sent::blocked;
+    if (sent <= 0) {
+        fail("sending failed (" + system_error(ngx_socket_errno) + ")");
+        return Sent::gone;
+    }
+    *count = static_cast<std::size_t>(sent);
+    return Sent::all;
 }
 
 void RedisSocket::on_readable() {
     // worker_shutdown_timeout: nginx ends every connection. It stays so, nothing is to wake us.
     if (connection_->close) return down(Retry::never, "nginx closes its connections");
-    if (state_ == State::connecting) return;  // the write event tells how the attempt ended
-    read();
-}
-
-void RedisSocket::read() {
-    std::array<u_char, kReadBytes> buffer;
+    if (state_ == State::connecting && !tls_) return;  // the write event tells how the attempt ended
+    std::array<char, kReadBytes> buffer;
     do {
-        const ssize_t received = connection_->recv(connection_, buffer.data(), buffer.size());
+        const ssize_t received =
+            connection_->recv(connection_, reinterpret_cast<u_char*>(buffer.data()), buffer.size());
         if (received == NGX_AGAIN) break;
-        if (received == 0) return fail("it closed the connection");
+        if (received == 0) {
+            return fail(state_ == State::up ? "it closed the connection"
+                                            : "it closed the connection in the TLS handshake");
+        }
         if (received < 0) return fail("receiving failed (" + system_error(ngx_socket_errno) + ")");
-        const std::string_view bytes(reinterpret_cast<const char*>(buffer.data()), static_cast<std::size_t>(received));
-        if (!owner_.take(bytes)) return fail(owner_.why());
-        if (state_ != State::up) return;  // the owner closed it
+        const std::string_view bytes(buffer.data(), static_cast<std::size_t>(received));
+        if (!(tls_ ? take_wire(bytes) : take_plain(bytes))) return;
     } while (connection_->read->ready);
     if (ngx_handle_read_event(connection_->read, 0) != NGX_OK) return fail("nginx could not watch the socket");
-    owner_.on_read();
+    if (tls_ && !tls_->output().empty()) flush();  // the handshake, or an answer to new keys
+    if (state_ == State::up) owner_.on_read();
+}
+
+// False: the connection is no more.
+bool RedisSocket::take_plain(std::string_view bytes) {
+    if (!owner_.take(bytes)) {
+        fail(owner_.why());
+        return false;
+    }
+    return state_ == State::up;  // or the owner closed it
+}
+
+// False: the connection is no more.
+bool RedisSocket::take_wire(std::string_view bytes) {
+    if (!tls_->feed(bytes)) return tls_failed();
+    if (!tls_->is_up()) return true;
+    if (state_ == State::connecting) came_up();
+    std::array<char, kReadBytes> plain;
+    while (state_ == State::up) {
+        const auto count = tls_->read(plain);
+        if (!count) return tls_failed();
+        if (*count == 0) return true;
+        if (!take_plain({plain.data(), *count})) return false;
+    }
+    return false;
+}
+
+bool RedisSocket::tls_failed() {
+    const std::string why = tls_->why();
+    const std::string_view alert = tls_->output();  // it may tell the server's operator; if not, so be it
+    if (!alert.empty()) {
+        connection_->send(connection_, reinterpret_cast<u_char*>(const_cast<char*>(alert.data())), alert.size());
+    }
+    fail(why);
+    return false;
 }
 
 }  // namespace apikey::ngx

@@ -6,6 +6,9 @@
 //     ▲                                                                              │
 //     └──────────────── retry timer: 0 ms after a connection that has worked, else back-off
 //
+// With rediss:// the connection is up when TLS is: the server has proved who it is, within connect_timeout from the
+// beginning of the attempt.
+//
 // Bytes are pulled: whoever has something to say calls flush(), or flush_soon() to let everything said in one turn of
 // the event loop leave in one write; the socket asks the owner for output() until there is none or the kernel takes no
 // more, and goes on by itself when it does again.
@@ -15,11 +18,13 @@
 // error") and is logged; on_exception() does the same for events of the owner's own.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "core/redis/backoff.hpp"
+#include "core/tls_session.hpp"
 #include "ngx_module/conf.hpp"
 #include "ngx_module/worker_event.hpp"
 
@@ -87,8 +92,15 @@ class RedisSocket {
     template <void (RedisSocket::*handler)()>
     static void on_connection_event(ngx_event_t* event) noexcept;
 
+    void tcp_came_up();
     void came_up();
-    void read();
+    enum class Sent : std::uint8_t { all, blocked, gone };  // gone: the connection is no more
+    [[nodiscard]] Sent send_output();
+    [[nodiscard]] Sent send_wire();
+    [[nodiscard]] Sent send(std::string_view bytes, std::size_t* count);
+    [[nodiscard]] bool take_wire(std::string_view bytes);
+    [[nodiscard]] bool take_plain(std::string_view bytes);
+    bool tls_failed();
     void on_readable();
     void on_writable();
     void on_connect_timeout();
@@ -102,6 +114,8 @@ class RedisSocket {
     const std::string password_file_;
     const std::string configured_password_;
     const ngx_msec_t connect_timeout_;
+    const TlsContext tls_context_;  // null: not over TLS
+    const std::string host_;        // whom the server's certificate must name
 
     redis::Backoff backoff_;
     State state_ = State::down;
@@ -110,7 +124,8 @@ class RedisSocket {
     ngx_msec_t came_up_at_ = 0;
 
     ngx_connection_t* connection_ = nullptr;
-    ngx_log_t quiet_log_{};  // nginx' own lines about this connection: we write better ones, less often
+    std::optional<TlsSession> tls_;  // from the moment that TCP is up, with rediss://
+    ngx_log_t quiet_log_{};          // nginx' own lines about this connection: we write better ones, less often
     WorkerEvent<RedisSocket> connect_timer_;
     WorkerEvent<RedisSocket> retry_timer_;
     WorkerEvent<RedisSocket> flush_event_;

@@ -23,6 +23,7 @@ http {{
 """
 ZONE = "api_key_zone keys:1m;"
 LOCAL = "api_key_redis redis://127.0.0.1"
+SECURE = "api_key_redis rediss://127.0.0.1"
 HTTP_MISTAKES = [                          # (line in http { }, what the message must say)
     ("api_key_zone keys;", r'"keys" is not a name and a size; write api_key_zone name:size, for example'),
     ("api_key_zone :8m;", r'":8m" is not a name and a size; write'),
@@ -34,9 +35,15 @@ HTTP_MISTAKES = [                          # (line in http { }, what the message
     (f"{ZONE} {ZONE}", r'"api_key_zone" directive is duplicate'),
     (f"limit_req_zone $uri zone=keys:1m rate=1r/s; {ZONE}", r'"keys" is already declared for a different use'),
 
-    ("api_key_redis localhost;", r"begins with neither redis:// nor unix:; write redis://.* or unix:/path"),
-    ("api_key_redis http://localhost;", r"begins with neither redis:// nor unix:; write redis://.* or unix:/path"),
-    ("api_key_redis rediss://localhost;", r"TLS \(rediss://\) is not supported yet; write redis:// or unix:, and"),
+    ("api_key_redis localhost;", r"begins with none of redis://, rediss:// and unix:; write redis://.* or unix:/path"),
+    ("api_key_redis http://localhost;", r"begins with none of redis://, rediss:// and unix:; write redis://.* or unix:/path"),
+    (f"{LOCAL} ca_file=%F%/good;", r"has a ca_file and no TLS; write rediss:// instead of redis://, or leave it out"),
+    (f"{SECURE} ca_file=;", r"ca_file= names no file"),
+    (f"{SECURE} ca_file=%F%/missing;", r'ca_file ".*/missing" cannot be used \(No such file .*; it must be readable and'),
+    (f"{SECURE} ca_file=%F%/empty;", r'ca_file ".*/empty" cannot be used \(.*\); it must .* hold the certificates .*PEM'),
+    (f"{SECURE} ca_file=%F%/good;", r'ca_file ".*/good" cannot be used \(.*\); it must .* hold the certificates .*PEM'),
+    (f"{SECURE} ca_file=%F%;", r'ca_file ".*" cannot be used \(.*\); it must be readable and'),
+    (f"{SECURE} ca_file=a ca_file=b;", r"ca_file= stands twice; keep one"),
     ("api_key_redis redis://:6379;", r"there is no host; write redis://"),
     ("api_key_redis redis://localhost:70000;", r"the port is not a number from 1 to 65535; write redis://"),
     ("api_key_redis redis://localhost:0;", r"the port is not a number from 1 to 65535; write redis://"),
@@ -53,8 +60,8 @@ HTTP_MISTAKES = [                          # (line in http { }, what the message
     (f"{LOCAL} timeout=0;", r'"0" is not a time above zero; write for example timeout=250ms'),
     (f"{LOCAL} timeout=-1s;", r'"-1s" is not a time above zero; write for example timeout=250ms'),
     (f"{LOCAL} connect_timeout=;", r'"" is not a time above zero; write for example connect_timeout=250ms'),
-    (f"{LOCAL} retries=3;", r'unknown parameter "retries" .*; there are password_file=, timeout= and connect_timeout='),
-    (f"{LOCAL} fast;", r'unknown parameter "fast" .*; there are password_file=, timeout= and connect_timeout='),
+    (f"{LOCAL} retries=3;", r'unknown parameter "retries" .*; there are password_file=, ca_file=, timeout='),
+    (f"{LOCAL} fast;", r'unknown parameter "fast" .*; there are password_file=, ca_file=, timeout='),
     (f"{LOCAL} timeout=1s timeout=2s;", r"timeout= stands twice; keep one"),
     (f"{LOCAL} password_file=%F%/missing;",
      r'cannot use password_file ".*/missing"; it must exist, be readable .* first line .*No such file or directory'),

@@ -77,7 +77,7 @@ with Test() as t:
                         ("redis", right["redis"].replace(";", " timeout=soon;")),
                         ("redis", right["redis"].replace(";", " what=ever;")),
                         ("redis", f"api_key_redis redis://joe:{typed}@127.0.0.1:port;"),
-                        ("redis", f"api_key_redis rediss://joe:{typed}@127.0.0.1;"),
+                        ("redis", f"api_key_redis rediss://joe:{typed}@127.0.0.1 ca_file={files}/password;"),
                         ("redis", f"api_key_redis redis://joe:{typed}@no-such-host.invalid;"),
                         ("redis", f"api_key_redis redis://:{typed}@127.0.0.1 password_file={files}/password;"),
                         ("redis", f"api_key_redis redis://127.0.0.1 password={typed};"),

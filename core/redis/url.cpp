@@ -12,7 +12,9 @@ namespace {
 
 constexpr int kMaxDatabase = 16383;
 constexpr std::size_t kMaxCredential = 512;
-constexpr const char* kForms = "write redis://[user[:password]@]host[:port][/database] or unix:/path[?db=database]";
+constexpr const char* kForms =
+    "write redis://[user[:password]@]host[:port][/database], the same with rediss:// (TLS), or "
+    "unix:/path[?db=database]";
 
 template <class Number>
 std::optional<Number> number(std::string_view text, Number most) {
@@ -110,14 +112,13 @@ Result<Url> parse_tcp(std::string_view rest) {
 Result<Url> parse_url(std::string_view text) {
     if (has_control_or_space(text)) return wrong("there is a space or control byte in it");
     if (text.starts_with("rediss://")) {
-        return Error{
-            "TLS (rediss://) is not supported yet; write redis:// or unix:, and put a TLS tunnel "
-            "in "
-            "between where the network is not yours"};
+        auto url = parse_tcp(text.substr(9));
+        if (url) url->tls = true;
+        return url;
     }
     if (text.starts_with("redis://")) return parse_tcp(text.substr(8));
     if (text.starts_with("unix:")) return parse_unix(text.substr(5));
-    return wrong("it begins with neither redis:// nor unix:");
+    return wrong("it begins with none of redis://, rediss:// and unix:");
 }
 
 std::string display(const Url& url) {
@@ -125,7 +126,7 @@ std::string display(const Url& url) {
     if (!url.unix_path.empty()) return "unix:" + url.unix_path + "?db=" + db;
     const bool v6 = url.host.find(':') != std::string::npos;
     const std::string host = v6 ? "[" + url.host + "]" : url.host;
-    return "redis://" + host + ":" + std::to_string(url.port) + "/" + db;
+    return (url.tls ? "rediss://" : "redis://") + host + ":" + std::to_string(url.port) + "/" + db;
 }
 
 }  // namespace apikey::redis

@@ -1,11 +1,11 @@
 // Where Redis is: the one notation of nginx.conf (`api_key_redis`) and apikeyd.yaml (`redis`).
 //
 //   url      := tcp | unix
-//   tcp      := "redis://" [ [user] ":" password "@" | user "@" ] host [ ":" port ] [ "/" [ db ] ]
+//   tcp      := ( "redis://" | "rediss://" ) [ [user] ":" password "@" | user "@" ] host [ ":" port ] [ "/" [ db ] ]
 //   unix     := "unix:" path [ "?db=" db ]
 //   host     := name | IPv4 | "[" IPv6 "]"
 //
-// User and password are percent-decoded (RFC 3986 §2.1). `rediss://` (TLS) is recognised and refused for now.
+// rediss:// is TLS. User and password are percent-decoded (RFC 3986 §2.1).
 #pragma once
 
 #include <cstddef>
@@ -24,6 +24,7 @@ struct Url {
     std::string unix_path;  // empty: TCP
     std::string host;       // without brackets
     std::uint16_t port = 6379;
+    bool tls = false;
     std::string user;      // empty: the default user
     std::string password;  // empty: no AUTH
     int database = 0;

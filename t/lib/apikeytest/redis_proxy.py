@@ -35,10 +35,11 @@ class Rule:
 
 
 class RedisProxy:
-    def __init__(self, folder, redis, port=False, seed=None, record=True):
-        """`record`: keep every command in .commands (turn off for very many)."""
-        self.redis, self.folder = redis, folder
-        self.port = free_port() if port else 0
+    def __init__(self, folder, redis, port=False, seed=None, record=True, tls=None):
+        """`record`: keep every command in .commands (turn off for very many). `tls`: the Certificate by which the proxy
+        itself is a TLS server (how it talks to Redis is another matter)."""
+        self.redis, self.folder, self.tls = redis, folder, tls
+        self.port = free_port() if port or tls else 0
         self.path = f"{folder}/proxy.sock"
         self.rng = random.Random(seed)
         self.mode, self.recording = "forward", record
@@ -52,11 +53,17 @@ class RedisProxy:
 
     def __str__(self):
         """What follows api_key_redis in nginx.conf."""
+        if self.tls:
+            return f"rediss://localhost:{self.port}/0"
         return f"redis://127.0.0.1:{self.port}/0" if self.port else f"unix:{self.path}"
 
     @property
     def address(self):
         return ("127.0.0.1", self.port) if self.port else self.path
+
+    @property
+    def ca_file(self):
+        return self.tls.authority
 
     # --- the script -----------------------------------------------------------------------------------------
 
@@ -143,7 +150,8 @@ class RedisProxy:
         if self._server:
             return
         if self.port:
-            self._server = await self.loop.create_server(self._accepted, "127.0.0.1", self.port, backlog=1024)
+            self._server = await self.loop.create_server(self._accepted, "127.0.0.1", self.port, backlog=1024,
+                                                         ssl=self.tls and self.tls.server_context())
         else:
             self._server = await self.loop.create_unix_server(self._accepted, self.path, backlog=1024)
             os.chmod(self.path, 0o777)     # nginx's workers run as another user
@@ -164,7 +172,7 @@ class RedisProxy:
         def side():
             return Side(link, link.requests, link.from_redis)
         try:
-            if self.redis.port:
+            if isinstance(self.redis.address, tuple):
                 await self.loop.create_connection(side, *self.redis.address)
             else:
                 await self.loop.create_unix_connection(side, self.redis.address)

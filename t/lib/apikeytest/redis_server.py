@@ -1,4 +1,4 @@
-"""A private redis-server: on a Unix socket (default) or a port, saving nothing unless told to."""
+"""A private redis-server: on a Unix socket (default) or a port, with or without TLS, saving nothing unless told to."""
 
 import os
 import secrets
@@ -11,10 +11,11 @@ from .resp import RedisClient, RedisError
 
 
 class Redis:
-    def __init__(self, folder, port=False, options=None, prefix="apikey:", password=None):
+    def __init__(self, folder, port=False, options=None, prefix="apikey:", password=None, tls=None):
+        """`tls`: the Certificate of a TLS port (the test itself talks to the Unix socket)."""
         need(places.REDIS_SERVER, "redis-server", "apt install redis-server, or set TEST_REDIS_SERVER")
         self.folder, self.prefix, self.password = folder, prefix, password
-        self.port = free_port() if port else 0
+        self.port, self.tls = free_port() if port or tls else 0, tls
         self.socket_path = os.path.join(folder, "redis.sock")
         self.log_path = os.path.join(folder, "redis.log")
         self.options = {"save": "", "appendonly": "no", "enable-debug-command": "yes"} | (options or {})
@@ -26,15 +27,22 @@ class Redis:
 
     def __str__(self):
         """What follows api_key_redis in nginx.conf."""
+        if self.tls:
+            return f"rediss://localhost:{self.port}/0"
         return f"redis://127.0.0.1:{self.port}/0" if self.port else f"unix:{self.socket_path}"
 
     @property
     def address(self):
-        return ("127.0.0.1", self.port) if self.port else self.socket_path
+        return ("127.0.0.1", self.port) if self.port and not self.tls else self.socket_path
+
+    @property
+    def ca_file(self):
+        """What whoever is to trust its certificate is given."""
+        return self.tls.authority
 
     def start(self):
-        argv = [places.REDIS_SERVER, "--dir", self.folder, "--port", str(self.port), "--bind", "127.0.0.1",
-                "--unixsocket", self.socket_path, "--unixsocketperm", "777", "--daemonize", "no"]
+        argv = [places.REDIS_SERVER, "--dir", self.folder, "--bind", "127.0.0.1", *self._port_options(), "--unixsocket",
+                self.socket_path, "--unixsocketperm", "777", "--daemonize", "no"]
         for name, value in self.options.items():
             argv += [f"--{name}", *(value if isinstance(value, list) else [str(value)])]
         self.process = Process("redis-server", argv, self.log_path)
@@ -42,6 +50,12 @@ class Redis:
             raise RuntimeError(f"redis-server does not answer:\n{read(self.log_path)[-2000:]}")
         if not self.process.alive():
             raise RuntimeError(f"redis-server does not start:\n{read(self.log_path)[-2000:]}")
+
+    def _port_options(self):
+        if not self.tls:
+            return ["--port", str(self.port)]
+        return ["--port", "0", "--tls-port", str(self.port), "--tls-cert-file", self.tls.crt, "--tls-key-file",
+                self.tls.key, "--tls-auth-clients", "no"]
 
     def _answers(self):
         try:

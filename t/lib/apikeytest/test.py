@@ -14,6 +14,7 @@ from .postgres import Postgres
 from .redis_proxy import RedisProxy
 from .redis_server import Redis
 from .tap import Tap
+from .tls import Authority
 from .upstream import Upstream
 
 
@@ -49,13 +50,20 @@ class Test(Tap):
         return Nginx(self.new_folder("nginx-check"), config, start=False, **options).check_config()
 
     def redis(self, keys=None, **options):
-        """A Redis; with `keys` (a list) it knows them and is trusted, as after a pass of apikeyd."""
+        """A Redis; with `keys` (a list) it knows them and is trusted, as after a pass of apikeyd. tls=True: with a
+        certificate for localhost and 127.0.0.1; see Redis."""
+        if options.get("tls") is True:
+            options["tls"] = self.authority().certificate("localhost", "127.0.0.1")
         redis = Redis(self.new_folder("redis"), **options)
         self.redises.append(redis)
         if keys is not None:
             redis.add(*keys)
             redis.trust()
         return redis
+
+    def authority(self, **options):
+        """A certificate authority; see Authority."""
+        return Authority(self.new_folder("authority"), **options)
 
     def redis_proxy(self, redis, **options):
         """A proxy in front of it; see RedisProxy."""
