@@ -103,7 +103,7 @@ void RedisSocket::tcp_came_up() {
     if (reinterpret_cast<const sockaddr*>(address().socket_address.data())->sa_family != AF_UNIX)
         ngx_tcp_nodelay(connection_);
     if (tls_context_ == nullptr) return came_up();
-    tls_.emplace(tls_context_, host_);
+    tls_ = std::make_unique<TlsSession>(tls_context_, host_);
     flush();
 }
 

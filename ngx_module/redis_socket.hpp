@@ -18,7 +18,7 @@
 // error") and is logged; on_exception() does the same for events of the owner's own.
 #pragma once
 
-#include <optional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -124,7 +124,7 @@ class RedisSocket {
     ngx_msec_t came_up_at_ = 0;
 
     ngx_connection_t* connection_ = nullptr;
-    std::optional<TlsSession> tls_;  // from the moment that TCP is up, with rediss://
+    std::unique_ptr<TlsSession> tls_;  // from the moment that TCP is up, with rediss://
     ngx_log_t quiet_log_{};          // nginx' own lines about this connection: we write better ones, less often
     WorkerEvent<RedisSocket> connect_timer_;
     WorkerEvent<RedisSocket> retry_timer_;

@@ -21,7 +21,7 @@ constexpr std::chrono::seconds kGoodTerm{2};
 KeySync::KeySync(const Settings& settings, const EventFd& stop)
     : settings_(settings),
       stop_(stop),
-      redis_target_{settings.redis, settings.redis_password_file},
+      redis_target_(redis_target(settings)),
       names_(settings.redis_prefix),
       lease_(redis_target_, names_) {}
 

@@ -1,5 +1,6 @@
 #include "sidecar/redis_client.hpp"
 
+#include <array>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/connect.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -8,6 +9,7 @@
 #include <fstream>
 #include <utility>
 
+#include "sidecar/settings.hpp"
 #include "sidecar/weather.hpp"
 
 namespace apikey {
@@ -17,6 +19,7 @@ namespace asio = boost::asio;
 using boost::system::error_code;
 
 constexpr std::size_t kReadBytes = std::size_t{256} * 1024;
+constexpr std::size_t kPlainBytes = std::size_t{16} * 1024;  // a TLS record has no more
 constexpr std::size_t kWriteEarlyBytes = std::size_t{16} * 1024;
 // SCAN and EXEC answer with thousands of elements.
 constexpr redis::Pipeline::Limits kLimits = {std::size_t{4} << 20, std::size_t{4} << 20, 65'536};
@@ -51,6 +54,10 @@ void must_succeed(const redis::ReplyView& reply) {
     if (reply.is(redis::ReplyType::error)) throw RedisError(explain(reply.text()));
 }
 
+RedisTarget redis_target(const Settings& settings) {
+    return {settings.redis, settings.redis_password_file, settings.redis_ca_file};
+}
+
 RedisClient::RedisClient(const RedisTarget& target)
     : socket_(context_),
       place_(redis::display(target.url)),
@@ -63,7 +70,12 @@ RedisClient::RedisClient(const RedisTarget& target)
     } else {
         connect_unix(target.url.unix_path);
     }
+    if (target.url.tls) start_tls(target);
     greet(target);
+}
+
+void RedisClient::fail(const std::string& why) const {
+    throw RedisError("Redis at " + place_ + ": " + why);
 }
 
 template <class Start>
@@ -74,12 +86,9 @@ void RedisClient::complete(const char* doing, Start start) {
     context_.run_until(deadline_);
     if (!context_.stopped()) {
         context_.stop();
-        throw RedisError("Redis at " + place_ + ": no answer within " + std::to_string(timeout_.count()) +
-                         " ms while " + doing);
+        fail("no answer within " + std::to_string(timeout_.count()) + " ms while " + doing);
     }
-    if (result) {
-        throw RedisError("Redis at " + place_ + ": " + result.message() + " while " + doing);
-    }
+    if (result) fail(result.message() + " while " + doing);
 }
 
 void RedisClient::connect_unix(const std::string& path) {
@@ -101,6 +110,18 @@ void RedisClient::connect_tcp(const std::string& host, std::uint16_t port) {
     tcp.set_option(asio::ip::tcp::no_delay(true));
     tcp.set_option(asio::socket_base::keep_alive(true));
     socket_ = std::move(tcp);
+}
+
+void RedisClient::start_tls(const RedisTarget& target) {
+    const auto context = make_tls_context(target.ca_file);
+    if (!context) throw RedisError("redis_ca_file " + context.error());
+    tls_ = std::make_unique<TlsSession>(*context, target.url.host);
+    write_tls_output();
+    while (!tls_->is_up()) {
+        const bool good = tls_->feed(read_bytes());
+        write_tls_output();
+        if (!good) fail(tls_->why());
+    }
 }
 
 void RedisClient::greet(const RedisTarget& target) {
@@ -135,8 +156,7 @@ void RedisClient::exchange(const OnReply& on_reply) {
         switch (pipeline_.next(&answer)) {
             case redis::Pipeline::Next::answer: on_reply(nth++, answer.reply); break;
             case redis::Pipeline::Next::need_bytes: read_some(); break;
-            case redis::Pipeline::Next::failed:
-                throw RedisError("Redis at " + place_ + ": sent " + pipeline_.failure());
+            case redis::Pipeline::Next::failed: fail("sent " + pipeline_.failure());
         }
     }
 }
@@ -154,19 +174,53 @@ std::string RedisClient::text(std::initializer_list<std::string_view> arguments)
 void RedisClient::write_all() {
     const std::string_view bytes = pipeline_.output();
     if (bytes.empty()) return;
-    complete("sending", [&](auto done) { asio::async_write(socket_, asio::buffer(bytes.data(), bytes.size()), done); });
+    if (!tls_) {
+        write_bytes(bytes);
+    } else {
+        if (!tls_->write(bytes)) fail(tls_->why());
+        write_tls_output();
+    }
     pipeline_.written(bytes.size());
 }
 
 void RedisClient::read_some() {
+    feed(read_bytes());
+}
+
+void RedisClient::feed(std::string_view bytes) {
+    if (!tls_) return pipeline_.feed(bytes);
+    bool good = tls_->feed(bytes);
+    std::array<char, kPlainBytes> plain;  // NOLINT: only what is used is written and read
+    while (good) {
+        const auto count = tls_->read(plain);
+        good = count.has_value();
+        if (!good || *count == 0) break;
+        pipeline_.feed({plain.data(), *count});
+    }
+    write_tls_output();
+    if (!good) fail(tls_->why());
+}
+
+void RedisClient::write_tls_output() {
+    const std::string_view bytes = tls_->output();
+    if (bytes.empty()) return;
+    write_bytes(bytes);
+    tls_->written(bytes.size());
+}
+
+void RedisClient::write_bytes(std::string_view bytes) {
+    complete("sending", [&](auto done) { asio::async_write(socket_, asio::buffer(bytes.data(), bytes.size()), done); });
+}
+
+std::string_view RedisClient::read_bytes() {
     std::size_t count = 0;
-    complete("waiting for its answer", [&](auto done) {
+    complete(tls_ && !tls_->is_up() ? "waiting for its TLS handshake" : "waiting for its answer", [&](auto done) {
         socket_.async_read_some(asio::buffer(buffer_), [&count, done](const error_code& error, std::size_t n) {
             count = n;
             done(error);
         });
     });
-    pipeline_.feed({buffer_.data(), count});
+    return {buffer_.data(), count};
 }
 
 }  // namespace apikey

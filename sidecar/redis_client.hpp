@@ -1,4 +1,5 @@
-// One connection to Redis, blocking, with deadlines: core's pipeline over an Asio stream (TCP or Unix socket).
+// One connection to Redis, blocking, with deadlines: core's pipeline over an Asio stream (TCP, with or without TLS, or a
+// Unix socket). A name is looked up at every connection.
 //
 //   client.send({"GET", name});  client.send({"PING"});
 //   client.exchange([](std::size_t nth, const redis::ReplyView& reply) { ... });   // one write, all replies
@@ -11,6 +12,7 @@
 #include <chrono>
 #include <functional>
 #include <initializer_list>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -18,14 +20,21 @@
 
 #include "core/redis/pipeline.hpp"
 #include "core/redis/url.hpp"
+#include "core/tls_session.hpp"
 
 namespace apikey {
+
+struct Settings;
 
 struct RedisTarget {
     redis::Url url;
     std::string password_file;                // empty: the URL's password. Read at every connection (hazard R9)
+    std::string ca_file;                      // of rediss://; empty: the system's. Read at every connection, too
     std::chrono::milliseconds timeout{2000};  // of connecting, and of one exchange
 };
+
+// The Redis that the settings name.
+RedisTarget redis_target(const Settings& settings);
 
 class RedisClient {
   public:
@@ -53,18 +62,25 @@ class RedisClient {
     using Socket = boost::asio::generic::stream_protocol::socket;
     using Clock = std::chrono::steady_clock;
 
-    void open();
     void connect_unix(const std::string& path);
     void connect_tcp(const std::string& host, std::uint16_t port);
+    void start_tls(const RedisTarget& target);
     void greet(const RedisTarget& target);
     void write_all();
     void read_some();
+    // Every byte that comes from the socket goes through here, every one for it through write_all(): TLS is in between.
+    void feed(std::string_view bytes);
+    void write_bytes(std::string_view bytes);
+    void write_tls_output();
+    std::string_view read_bytes();
+    [[noreturn]] void fail(const std::string& why) const;
     // Runs what `start` began until it calls back or the deadline passes.
     template <class Start>
     void complete(const char* doing, Start start);
 
     boost::asio::io_context context_;
     Socket socket_;
+    std::unique_ptr<TlsSession> tls_;  // null: not over TLS
     std::string place_;
     std::chrono::milliseconds timeout_;
     Clock::time_point deadline_;

@@ -8,6 +8,7 @@
 #include <memory>
 #include <sstream>
 
+#include "core/tls_session.hpp"
 #include "sidecar/duration.hpp"
 #include "sidecar/settings_section.hpp"
 
@@ -52,6 +53,18 @@ Result<std::string> absolute_file(const std::string& text) {
         return quoted(text, "is empty; put the secret on its first line");
     }
     return text;
+}
+
+auto ca_file_for(const redis::Url& url) {
+    return [&url](const std::string& text) -> Result<std::string> {
+        if (!url.tls) return Error{"is given, but redis has no TLS; write rediss:// there, or leave this out"};
+        if (text.size() < 2 || text.front() != '/') {
+            return quoted(text, "is no absolute path; write it from the root, /etc/apikeyd/...");
+        }
+        const auto context = make_tls_context(text);
+        if (!context) return Error{context.error()};
+        return text;
+    };
 }
 
 Result<std::string> listen_path(const std::string& text) {
@@ -180,6 +193,7 @@ Settings read(Section top) {
     top.required("redis", "redis://127.0.0.1:6379/0", settings.redis, redis::parse_url);
     top.required("listen", "unix:/run/apikeyd/apikeyd.sock", settings.listen, listen_path);
     top.optional("redis_password_file", settings.redis_password_file, absolute_file);
+    top.optional("redis_ca_file", settings.redis_ca_file, ca_file_for(settings.redis));
     top.optional("redis_prefix", settings.redis_prefix, redis_prefix);
     top.optional("listen_mode", settings.listen_mode, file_mode);
     top.optional("secret_file", settings.secret_file, absolute_file);

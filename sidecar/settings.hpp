@@ -30,6 +30,7 @@ struct Settings {
     std::string postgres;             // any libpq connection string; may hold a password: never log it
     redis::Url redis;                 // may hold a password: log redis::display(redis)
     std::string redis_password_file;  // empty: none. Read again at every connection
+    std::string redis_ca_file;        // of rediss://; empty: the system's authorities. Likewise
     std::string redis_prefix{redis::kDefaultPrefix};
     std::string listen;  // path of the Unix socket
     unsigned listen_mode = 0660;

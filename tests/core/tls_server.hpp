@@ -24,7 +24,7 @@ struct Freed {
 using Key = std::unique_ptr<EVP_PKEY, Freed>;
 using Certificate = std::unique_ptr<X509, Freed>;
 
-inline constexpr long kDay = 24 * 60 * 60;
+inline constexpr long kDay = 86'400;
 
 struct Names {
     std::string alternative;         // as in a configuration file of OpenSSL: "DNS:a,IP:127.0.0.1"; empty: none

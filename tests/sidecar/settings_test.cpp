@@ -166,7 +166,7 @@ TEST(Settings, PasswordsStayOut) {
     const std::string rest = "listen: unix:/s\n";
     for (const char* line :
          {"redis: redis://:hunter2@[::1\npostgres: dbname=a\n", "redis: http://u:hunter2@h\n",
-          "redis: rediss://:hunter2@h\n", "redis: redis://:hunter2@h:port\n",
+          "redis: rediss://:hunter2@h:port\n", "redis: redis://:hunter2@h:port\n",
           "redis: redis://h\npostgres: postgresql://u:p@hunter2@h/db\n",
           "redis: redis://h\npostgres: host=h password=hunter2 oops\n", "redis: redis://h\npostgres: hunter2\n"}) {
         const std::string said = complaint(
@@ -176,10 +176,20 @@ TEST(Settings, PasswordsStayOut) {
     }
 }
 
-TEST(Settings, RedissIsRefusedInWords) {
-    const std::string said = complaint("postgres: dbname=a\nlisten: unix:/s\nredis: rediss://h\n");
-    EXPECT_TRUE(said.starts_with("apikeyd.yaml:3: redis: ")) << said;
-    EXPECT_NE(said.find("TLS"), std::string::npos) << said;
+TEST(Settings, AuthoritiesAreForTls) {
+    const std::string tls = "postgres: dbname=a\nlisten: unix:/s\nredis: rediss://h\n";
+    EXPECT_TRUE(good(tls).redis.tls);
+    EXPECT_EQ(good(tls).redis_ca_file, "");
+    const std::string garbage = testing::TempDir() + "apikeyd_settings_ca";
+    std::ofstream(garbage) << "no certificate\n";
+    EXPECT_EQ(complaint(tls + "redis_ca_file: " + garbage + "\n")
+                  .find("apikeyd.yaml:4: redis_ca_file: \"" + garbage + "\" cannot be used ("),
+              0U);
+    std::remove(garbage.c_str());
+    EXPECT_NE(complaint(tls + "redis_ca_file: " + garbage + "\n").find("No such file or directory"), std::string::npos);
+    EXPECT_NE(complaint(tls + "redis_ca_file: ca.pem\n").find("no absolute path"), std::string::npos);
+    EXPECT_NE(complaint(kNeeded + "redis_ca_file: " + garbage + "\n").find("redis has no TLS; write rediss://"),
+              std::string::npos);
 }
 
 TEST(Settings, FilesAreReadWhereTheyAreNamed) {
