@@ -39,11 +39,13 @@ class Ledger:
 
 
 class Leader:
-    """Changes keys in Redis and waits until every worker with a lease has confirmed, as DESIGN.md 4.6 says."""
+    """Changes keys in Redis as apikeyd does, and waits for the confirmations of the workers."""
 
-    def __init__(self, redis, keys, seed, text_of, bound):
-        """`keys` change, at random. `bound`: seconds after which an unconfirmed change is in force all the same."""
-        self.redis, self.keys, self.bound, self.text_of = redis, list(keys), bound, text_of
+    def __init__(self, redis, keys, seed, text_of, workers=0, bound=0.0):
+        """`keys` change, at random. A change is confirmed when so many `workers` held a lease and all of them said that
+        they have applied it; one that is not is in force after `bound` seconds, which is what nginx.conf allows a worker
+        that cannot hear or ask Redis (valid + stale)."""
+        self.redis, self.keys, self.workers, self.bound, self.text_of = redis, list(keys), workers, bound, text_of
         self.rng = random.Random(seed)
         self.ledger = Ledger({key.id: text_of(key) for key in keys})
         self.confirmed = self.unconfirmed = 0
@@ -68,7 +70,7 @@ class Leader:
                                       scopes=self.rng.choice(("*", "chat", "chat read")))
         state = State(None if gone else self.text_of(key), time.monotonic())
         members = self.publish(key, gone)
-        if self.all_applied(members, state.begun + 5):
+        if len(members) >= self.workers and self.all_applied(members):
             state.in_force = time.monotonic()
             self.confirmed += 1
         else:
@@ -91,16 +93,18 @@ class Leader:
         return {worker: now + (float(score) - redis_now) / 1000 for worker, score in zip(members[::2], members[1::2])
                 if float(score) > redis_now}
 
-    def all_applied(self, members, deadline):
-        """Waits for the confirmations of this receipt; a lease that ends needs none. False: not by then."""
+    def all_applied(self, members):
+        """Waits until every member has confirmed this receipt. False: one had not when its lease ended."""
         waiting = dict(members)
-        while waiting and time.monotonic() < deadline:
-            self.applied.set_timeout(max(0.001, min(waiting.values()) - time.monotonic()))
+        while waiting:
+            left = min(waiting.values()) - time.monotonic()
+            if left <= 0:
+                return False
+            self.applied.set_timeout(left)
             try:
                 worker, _, receipt = self.applied.receive()[2].rpartition(" ")
-                if int(receipt) == self.receipt:
-                    waiting.pop(worker, None)
             except TimeoutError:
-                pass
-            waiting = {worker: end for worker, end in waiting.items() if end > time.monotonic()}
-        return not waiting
+                return False
+            if int(receipt) == self.receipt:
+                waiting.pop(worker, None)
+        return True

@@ -47,18 +47,20 @@ _over = multiprocessing.get_context("fork").Event()      # the clients are done
 _leader = []                               # for the process of it, which inherits our memory
 
 
-def run(t, requests, seed=None, **options):
-    """The whole test, but for what follows it. `options`: see run_clients()."""
+def run(t, requests, seed=None, valid=0.0, **options):
+    """The whole test. `valid`: for how many seconds verdicts are cached, 0: not at all. `options`: see run_clients()."""
     seed = seed or secrets.token_hex(4)
     t.note(f"SEED={seed}")
     keys = [t.key(user=f"user-{n}", name=f"key of user {n}") for n in range(400)]
     bogus = [t.key(user=None) for _ in range(50)]
     redis = t.redis(keys=keys)
     proxy = t.redis_proxy(redis, record=False)
-    nginx = t.nginx(CONF, redis=proxy, timeout="40ms", cache="")
-    steady, leader = keys[40:], Leader(redis, keys[:40], seed, text_of, bound=1)
+    nginx = t.nginx(CONF, redis=proxy, timeout="100ms",
+                    cache=f"api_key_cache valid={int(valid * 1000)}ms invalid={int(valid * 500)}ms;")
+    # nginx counts time from the last turn of its event loop: on a busy machine it is a little late.
+    steady, leader = keys[40:], Leader(redis, keys[:40], seed, text_of, 2 if valid else 0, bound=valid + 0.25)
     forged = b"*7\r\n" + b"$1\r\nx\r\n" * 7
-    proxy.at_random({delay(0, 0.06): 0.002, split_anywhere(): 0.01, swap(): 0.0003, drop(): 0.0003,
+    proxy.at_random({delay(0, 0.15): 0.002, split_anywhere(): 0.01, swap(): 0.0003, drop(): 0.0003,
                      duplicate(): 0.0003, inject(forged): 0.0003, cut_anywhere(): 0.0003}, seed=seed)
     proxy.at_random({swap_alike(): 0.001, previous(): 0.001}, command="HMGET")
 
@@ -67,9 +69,9 @@ def run(t, requests, seed=None, **options):
     for verdict in NEVER:
         t.is_(tally[verdict], 0, f"never: {verdict}", f"SEED={seed}", *examples[:20])
     t.ok(answered >= requests, f"{requests} requests answered", f"{answered}: {dict(tally)}")
-    t.ok(tally[RIGHT] > 0.25 * answered, "a good part of them with the right identity", dict(tally))
-    t.ok(tally[UNAVAILABLE] and proxy.spoilt.total() > answered / 200, "though there were faults", proxy.spoilt)
-    t.ok(tally["left early"] > answered / 500, "and clients that left", dict(tally))
+    t.ok(tally[RIGHT] > requests / 4, "a good part of them with the right identity", dict(tally))
+    t.ok(tally[UNAVAILABLE] and proxy.spoilt.total() > requests / 500, "though there were faults", proxy.spoilt)
+    t.ok(tally["left early"] > requests / 500, "and clients that left", dict(tally))
     t.ok(tally["confirmed changes"] > 100, "and keys that were revoked, restored and given to others", dict(tally))
     t.note(f"{dict(tally)}, {dict(proxy.spoilt)} replies spoilt, {proxy.connections} connections to Redis, {proxy.counts}")
     proxy.clear()

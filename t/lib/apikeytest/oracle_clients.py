@@ -50,13 +50,17 @@ class Client:
 
     def run(self):
         """(what the answers were, examples of bad ones, (key id, asked, answered, text) of keys that change)"""
-        while (sum(self.tally[k] for k in (RIGHT, REFUSED, UNAVAILABLE, CHANGING)) < self.job.requests
-               and time.monotonic() < self.job.deadline):
+        while not self.is_enough() and time.monotonic() < self.job.deadline:
             before = self.tally[UNAVAILABLE]
             sent = self.round()
             if self.tally[UNAVAILABLE] - before > sent // 8:
                 time.sleep(self.rng.uniform(0.03, 0.08))       # Redis is away: wait a little, as a client would
         return self.tally, self.examples[:5], self.records
+
+    def is_enough(self):
+        """So many answers, and no less than half as many that are a yes or no: on a busy machine 503 is frequent."""
+        decided = sum(self.tally[k] for k in (RIGHT, REFUSED, CHANGING))
+        return decided + self.tally[UNAVAILABLE] >= self.job.requests and decided >= self.job.requests // 2
 
     def round(self):
         batches = [(time.monotonic(), self.send_batch(slot)) for slot in range(len(self.connections))]
