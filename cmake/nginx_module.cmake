@@ -4,6 +4,7 @@ set(MODULE_SOURCES
     ngx_module/answer.cpp
     ngx_module/credentials.cpp
     ngx_module/directives.cpp
+    ngx_module/invalidation.cpp
     ngx_module/key_zone.cpp
     ngx_module/location_directives.cpp
     ngx_module/log_phase.cpp

@@ -15,7 +15,16 @@ namespace apikey::ngx {
 
 class FaultLog {
   public:
-    enum class Kind : std::uint8_t { link, corrupt_key, mismatch, untrusted, count };
+    enum class Kind : std::uint8_t {
+        link,
+        corrupt_key,
+        mismatch,
+        untrusted,
+        subscription,
+        malformed_change,
+        registration,
+        count
+    };
 
     void report(ngx_uint_t level, Kind kind, const std::string& what) {
         Entry& entry = entries_[static_cast<std::size_t>(kind)];

@@ -18,6 +18,7 @@ struct ZoneHeader {
     std::uint32_t layout;
     void* cache;  // KeyCache's memory
     std::size_t cache_bytes;
+    Coverage coverage;
     CounterBlock* counters;  // a list that only grows, at its head, under the mutex
 };
 
@@ -32,7 +33,7 @@ namespace {
 constexpr const char* kForm = "write api_key_zone name:size, for example api_key_zone keys:8m;";
 constexpr ngx_uint_t kFewestPages = 16;
 constexpr std::uint64_t kMagic = 0x796b2d6970612d6e;  // "n-api-ky"
-constexpr std::uint32_t kLayout = 1 + (KeyCache::kLayout << 8U);
+constexpr std::uint32_t kLayout = 2 + (KeyCache::kLayout << 8U);
 // Left to what is made while nginx runs: a block of counters per worker.
 constexpr ngx_uint_t kReservedShare = 32;
 constexpr ngx_uint_t kFewestReservedPages = 4;
@@ -151,6 +152,10 @@ void KeyZone::take_counters() noexcept {
         counters_ = &block->counters;
     }
     ngx_shmtx_unlock(&pool_.mutex);
+}
+
+Coverage& KeyZone::coverage() noexcept {
+    return header_.coverage;
 }
 
 KeyZone::Lock KeyZone::try_lock() noexcept {

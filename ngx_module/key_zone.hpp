@@ -1,6 +1,6 @@
-// api_key_zone: the shared memory of all workers, and what lives in it: the key cache and the counters.
+// api_key_zone: the shared memory of all workers, and what lives in it: the key cache, what is known of its coverage, and the counters.
 //
-//   zone := slab pool of nginx [ ZoneHeader, key cache, counter blocks … ]
+//   zone := slab pool of nginx [ ZoneHeader (with the coverage), key cache, counter blocks … ]
 //
 // A reload that leaves name and size alone hands the memory on, keys and counters included; another size (or another
 // copy of the module) gets new memory, and the old workers end with the old one. The slab pool's mutex is the only lock:
@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "core/counters.hpp"
+#include "core/coverage.hpp"
 #include "core/key_cache.hpp"
 #include "core/metrics.hpp"
 #include "ngx_module/conf.hpp"
@@ -48,6 +49,8 @@ class KeyZone {
     KeyZone& operator=(const KeyZone&) = delete;
 
     [[nodiscard]] KeyCache& cache() noexcept { return cache_; }
+    // Only under the lock.
+    [[nodiscard]] Coverage& coverage() noexcept;
     // Of this worker; never null.
     [[nodiscard]] Counters& counters() noexcept { return *counters_; }
 

@@ -3,9 +3,9 @@
 #include <openssl/rand.h>
 
 #include <cstring>
-#include <ctime>
 #include <new>
 
+#include "ngx_module/clock.hpp"
 #include "ngx_module/key_zone.hpp"
 #include "ngx_module/park.hpp"
 #include "ngx_module/worker.hpp"
@@ -16,12 +16,6 @@ namespace {
 
 using Lookup = redis::LookupSession::Lookup;
 using Outcome = redis::LookupSession::Outcome;
-
-std::int64_t clock_us() noexcept {
-    timespec time{};
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return static_cast<std::int64_t>(time.tv_sec) * 1000000 + time.tv_nsec / 1000;
-}
 
 std::array<std::uint64_t, 2> new_secret() {
     std::array<std::uint64_t, 2> secret{};
@@ -78,8 +72,8 @@ Flight* Lookups::start(const Digest& digest) {
     Flight& flight = place->second;
     flight.digest = digest;
     flight.asked_under = zone_.cache().ticket(digest);
-    flight.asked_at = static_cast<redis::Millis>(ngx_current_msec);
-    flight.asked_at_us = clock_us();
+    flight.asked_at = turn_began();
+    flight.asked_at_us = now_us();
     flight.lookup = link_.ask(digest, &flight);
     if (flight.lookup != nullptr) return &flight;
     flights_.erase(place);
@@ -136,7 +130,7 @@ void Lookups::count(const Flight& flight, const Lookup& lookup) noexcept {
         case Outcome::unknown: ++counters.lookups_unknown; break;
         case Outcome::unavailable: ++counters.lookups_unavailable; break;
     }
-    counters.lookup_time.add(clock_us() - flight.asked_at_us);
+    counters.lookup_time.add(now_us() - flight.asked_at_us);
 }
 
 // Not kept where the mutex is taken: the next request asks again.

@@ -4,24 +4,22 @@
 
 #include <algorithm>
 
+#include "ngx_module/clock.hpp"
 #include "ngx_module/worker.hpp"
 
 namespace apikey::ngx {
 
 namespace {
 
-redis::Millis now() {
-    return static_cast<redis::Millis>(ngx_current_msec);
-}
-
 // The wait until `at`, for a timer.
 ngx_msec_t until(redis::Millis at) {
-    return static_cast<ngx_msec_t>(std::max<redis::Millis>(at - now(), 1));
+    return static_cast<ngx_msec_t>(std::max<redis::Millis>(at - turn_began(), 1));
 }
 
-redis::LookupSession::Options session_options(const RedisConf& conf, std::string prefix) {
+redis::LookupSession::Options session_options(const RedisConf& conf, std::string prefix, std::string worker) {
     redis::LookupSession::Options options;
     options.prefix = std::move(prefix);
+    options.worker = std::move(worker);
     options.user = conf.url.user;
     options.password = conf.password;
     options.database = conf.url.database;
@@ -31,9 +29,9 @@ redis::LookupSession::Options session_options(const RedisConf& conf, std::string
 
 }  // namespace
 
-RedisLink::RedisLink(const RedisConf& conf, std::string prefix, Counters& counters)
+RedisLink::RedisLink(const RedisConf& conf, std::string prefix, std::string worker, Counters& counters)
     : counters_(counters),
-      session_(session_options(conf, std::move(prefix))),
+      session_(session_options(conf, std::move(prefix), std::move(worker))),
       socket_(conf, *this),
       deadline_timer_(*this, &RedisLink::on_time, "lookup timeout"),
       attention_timer_(*this, &RedisLink::on_time, "Redis heartbeat") {}
@@ -43,13 +41,14 @@ RedisLink::RedisLink(const RedisConf& conf, std::string prefix, Counters& counte
 void RedisLink::on_up() {
     was_proven_ = false;
     session_.set_password(socket_.password());
-    session_.connected(now());
+    session_.connected(turn_began());
 }
 
 void RedisLink::on_down(RedisSocket::Retry retry, const std::string& why) {
     attention_timer_.cancel();
     ++counters_.link_failures;
     counters_.gauges.link_up = 0;
+    if (listener_ != nullptr) listener_->on_link_down();
     if (retry == RedisSocket::Retry::at_once) {
         session_.disconnected();  // what was not sent yet waits for the new connection
     } else {
@@ -65,11 +64,11 @@ void RedisLink::on_down(RedisSocket::Retry retry, const std::string& why) {
 }
 
 std::string_view RedisLink::output() {
-    return session_.output(now());
+    return session_.output(turn_began());
 }
 
 bool RedisLink::take(std::string_view bytes) {
-    return session_.feed(bytes, now());
+    return session_.feed(bytes, turn_began());
 }
 
 void RedisLink::on_read() {
@@ -82,7 +81,9 @@ void RedisLink::on_read() {
                           socket_.place().c_str());
         }
     }
+    count_confirmed();
     report_notices();
+    if (listener_ != nullptr) listener_->on_link_read();
     socket_.flush();  // lookups that waited for the handshake, or are to be repeated
     deliver();
 }
@@ -109,6 +110,46 @@ void RedisLink::report_notices() {
                            " has not been filled by apikeyd since it started or was flushed; keys "
                            "are answered 503 until it is; is apikeyd running?");
     }
+    report_refusals(notice);
+}
+
+void RedisLink::report_refusals(const redis::LookupSession::Notice& notice) {
+    counters_.confirmations_refused += notice.refused_confirmations;
+    if (notice.refused_registrations != 0) {
+        faults_.report(NGX_LOG_ERR, FaultLog::Kind::registration,
+                       "Redis at " + socket_.place() + " refuses to register this worker (" + notice.refusal +
+                           "); cached keys are looked up before they are used");
+    } else if (notice.refused_confirmations != 0) {
+        faults_.report(NGX_LOG_ERR, FaultLog::Kind::registration,
+                       "Redis at " + socket_.place() + " refuses this worker's confirmations (" + notice.refusal +
+                           "); changes take effect, but apikeyd does not learn of it");
+    }
+}
+
+// --- invalidation ----------------------------------------------------------------------------------------------
+
+void RedisLink::renew_registration() {
+    session_.renew_registration(turn_began());
+    socket_.flush_soon();
+}
+
+void RedisLink::end_registration() {
+    session_.end_registration(turn_began());
+    socket_.flush_soon();
+}
+
+bool RedisLink::confirm(redis::Receipt receipt, std::int64_t heard_at) {
+    if (!session_.confirm(receipt, heard_at, turn_began())) return false;
+    socket_.flush_soon();
+    return true;
+}
+
+void RedisLink::count_confirmed() {
+    confirmed_.clear();
+    session_.take_confirmed(confirmed_);
+    counters_.confirmations += confirmed_.size();
+    for (const std::int64_t heard_at : confirmed_)
+        counters_.confirmation_time.add(now_us() - heard_at);
 }
 
 // --- time ------------------------------------------------------------------------------------------------------
@@ -120,7 +161,7 @@ void RedisLink::arm_timers() {
 }
 
 void RedisLink::on_time() {
-    if (!session_.tick(now())) return socket_.fail(session_.why());
+    if (!session_.tick(turn_began())) return socket_.fail(session_.why());
     socket_.flush();  // there may be a heartbeat to send
     arm_timers();
     deliver();
@@ -130,7 +171,7 @@ void RedisLink::on_time() {
 
 RedisLink::Lookup* RedisLink::ask(const Digest& digest, Flight* flight) {
     if (socket_.state() == RedisSocket::State::down) return nullptr;
-    Lookup* lookup = session_.ask(digest, flight, now());
+    Lookup* lookup = session_.ask(digest, flight, turn_began());
     if (lookup == nullptr) return nullptr;
     arm_timers();
     socket_.flush_soon();

@@ -4,7 +4,10 @@
 // Everything asked in one turn of the event loop leaves in one write.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/counters.hpp"
@@ -23,8 +26,21 @@ class RedisLink final : private RedisSocket::Owner {
   public:
     using Lookup = redis::LookupSession::Lookup;
 
-    // Copies what it needs of the configuration; `counters` outlive it. Throws std::bad_alloc.
-    RedisLink(const RedisConf& conf, std::string prefix, Counters& counters);
+    // Whoever keeps this worker registered (invalidation.hpp).
+    class Listener {
+      public:
+        // Something has come on the link; what it was is to be looked at.
+        virtual void on_link_read() = 0;
+        // The connection is lost, and with it what was under way.
+        virtual void on_link_down() = 0;
+
+      protected:
+        ~Listener() = default;
+    };
+
+    // Copies what it needs of the configuration; `counters` outlive it. `worker`: its name in apikey:workers. Throws
+    // std::bad_alloc.
+    RedisLink(const RedisConf& conf, std::string prefix, std::string worker, Counters& counters);
     // Destroying it closes the connection; requests that still wait are not resumed (the worker ends).
 
     // Begins to connect.
@@ -39,6 +55,18 @@ class RedisLink final : private RedisSocket::Owner {
         session_.abandon(lookup);
         deadline_timer_.hold_worker(session_.waiting() != 0);
     }
+
+    // --- the worker's part in invalidation; see LookupSession ---
+
+    void set_listener(Listener* listener) noexcept { listener_ = listener; }
+    [[nodiscard]] std::string_view run_id() const noexcept { return session_.run_id(); }
+    void renew_registration();
+    void end_registration();
+    [[nodiscard]] std::optional<redis::Millis> take_registration() noexcept { return session_.take_registration(); }
+    // `heard_at`: in microseconds, when the change was heard of.
+    [[nodiscard]] bool confirm(redis::Receipt receipt, std::int64_t heard_at);
+    // Writes what there is, now. Not within a callback of this link.
+    void flush() { socket_.flush(); }
 
   private:
     friend class WorkerEvent<RedisLink>;
@@ -55,13 +83,17 @@ class RedisLink final : private RedisSocket::Owner {
     void on_exception() noexcept { socket_.on_exception(); }
     void arm_timers();
     void deliver();
+    void count_confirmed();
     void report_notices();
+    void report_refusals(const redis::LookupSession::Notice& notice);
 
     Counters& counters_;
     redis::LookupSession session_;
     FaultLog faults_;
     bool was_proven_ = false;  // this connection has served
     std::vector<Lookup*> delivering_;
+    std::vector<std::int64_t> confirmed_;  // scratch
+    Listener* listener_ = nullptr;
     RedisSocket socket_;
     WorkerEvent<RedisLink> deadline_timer_;   // keeps a stopping worker alive while requests wait
     WorkerEvent<RedisLink> attention_timer_;  // heartbeat, silence

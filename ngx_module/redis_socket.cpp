@@ -2,6 +2,8 @@
 // nginx first
 #include "ngx_module/redis_socket.hpp"
 
+#include <poll.h>
+
 #include <array>
 #include <cstring>
 
@@ -248,6 +250,16 @@ void RedisSocket::on_readable() {
     if (ngx_handle_read_event(connection_->read, 0) != NGX_OK) return fail("nginx could not watch the socket");
     if (tls_ && !tls_->output().empty()) flush();  // the handshake, or an answer to new keys
     if (state_ == State::up) owner_.on_read();
+}
+
+bool RedisSocket::wait_for_bytes(ngx_msec_t most) {
+    if (state_ != State::up) return false;
+    pollfd watched{connection_->fd, POLLIN, 0};
+    if (poll(&watched, 1, static_cast<int>(most)) != 1) return false;
+    connection_->read->ready = 1;
+    connection_->read->available = -1;  // unknown how many
+    on_readable();
+    return state_ == State::up;
 }
 
 // False: the connection is no more.

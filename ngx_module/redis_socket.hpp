@@ -77,6 +77,9 @@ class RedisSocket {
     void flush_soon() noexcept;
     // The owner cannot go on with this connection: closes it, says on_down(), tries again.
     void fail(const std::string& why);
+    // For a worker that exits, when events come no more: waits up to `most` ms for bytes and takes them as if there had
+    // been an event. False: none have come, or the connection is gone.
+    bool wait_for_bytes(ngx_msec_t most);
     // Closes it for good, or until connect(); on_down() is not said.
     void close() noexcept;
     // Something was thrown: fail("internal error").

@@ -4,6 +4,8 @@
 #include <array>
 #include <cstring>
 
+#include "core/redis/handshake.hpp"
+
 namespace apikey::redis {
 
 namespace {
@@ -14,23 +16,16 @@ constexpr std::uint8_t kPlaces = 4;  // lookups in a row whose replies differ in
 constexpr Pipeline::Limits kLimits{.unparsed_bytes = 8192, .reply_bytes = 32768, .reply_nodes = 16};
 constexpr std::size_t kSlice = 4096;  // bytes given to the parser at once
 constexpr Millis kDeadlineSlack = 5;  // lookups this close to their end are finished together
-constexpr std::size_t kMostWordChars = 120;
+constexpr const char* kOtherKind = "Redis sent a reply of another kind";
 constexpr std::size_t kKeptFieldBytes = 256;  // longer fields are rare: their memory is given back
-
-// Redis' own words, fit for a log line. Everything that it repeats of a command stands in quotes, and whatever else is
-// secret has a digit somewhere: both end the text.
-std::string plain_words(std::string_view text) {
-    const auto is_plain = [](char c) {
-        return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == ' ' || c == ',' || c == '.' || c == '-';
-    };
-    return std::string(text.begin(), std::find_if_not(text.begin(), text.end(), is_plain)).substr(0, kMostWordChars);
-}
 
 }  // namespace
 
 LookupSession::LookupSession(Options options)
     : options_(std::move(options)),
       epoch_key_(Names(options_.prefix).epoch),
+      workers_key_(Names(options_.prefix).workers),
+      applied_channel_(Names(options_.prefix).applied),
       key_name_(Names(options_.prefix).keys),
       key_stem_(key_name_.size()),
       pipeline_(kLimits) {
@@ -45,12 +40,10 @@ void LookupSession::connected(Millis now) {
     why_.clear();
     connected_ = true;
     ready_ = false;
-    progress_ = role_asked_ = now;
-    if (!options_.password.empty() && !options_.user.empty()) {
-        send(Expect::auth, {"AUTH", options_.user, options_.password});
-    } else if (!options_.password.empty()) {
-        send(Expect::auth, {"AUTH", options_.password});
-    }
+    progress_ = role_asked_ = checked_ = now;
+    forget_invalidation();
+    const auto auth = auth_command(options_.user, options_.password);
+    if (!auth.empty()) pipeline_.send(static_cast<Pipeline::Tag>(Expect::auth), auth);
     if (options_.database != 0) send(Expect::select, {"SELECT", std::to_string(options_.database)});
     send(Expect::server_info, {"INFO", "server"});
     send(Expect::role_info, {"INFO", "replication"});
@@ -71,6 +64,7 @@ void LookupSession::disconnected() {
     ready_ = false;
     trust_.lost();
     pipeline_.reset();
+    forget_invalidation();
     drop(held_);
     drop(sent_);
 }
@@ -169,7 +163,13 @@ void LookupSession::send(Expect what, std::initializer_list<std::string_view> ar
     pipeline_.send(static_cast<Pipeline::Tag>(what), arguments);
 }
 
+// Redis was owing nothing, and its silence is counted from now on.
+void LookupSession::begin_to_owe(Millis now) {
+    if (pipeline_.outstanding() == 0) progress_ = now;
+}
+
 void LookupSession::send_check(Millis now) {
+    checked_ = now;
     if (now - role_asked_ >= options_.heartbeat) {
         role_asked_ = now;
         send(Expect::role_info, {"INFO", "replication"});
@@ -193,7 +193,7 @@ void LookupSession::send_lookup(Lookup* lookup) {
 
 std::string_view LookupSession::output(Millis now) {
     if (ready_ && !queued_.empty()) {
-        if (pipeline_.outstanding() == 0) progress_ = now;
+        begin_to_owe(now);
         if (!trust_.proven()) send_check(now);
         for (Lookup* lookup : queued_) {
             if (lookup->finished) {
@@ -234,16 +234,16 @@ bool LookupSession::take_answer(const Pipeline::Answer& answer, Millis now) {
     const auto what = static_cast<Expect>(answer.tag);
     const ReplyView& reply = answer.reply;
     if (what == Expect::lookup) return take_facts(reply);
+    if (what > Expect::lookup) return take_invalidation(what, reply, now);
     if (reply.is(ReplyType::error)) return take_error(what, reply.text());
     switch (what) {
         case Expect::auth:
-        case Expect::select: return reply.is(ReplyType::status) || fail("Redis sent a reply of another kind");
+        case Expect::select: return reply.is(ReplyType::status) || fail(kOtherKind);
         case Expect::server_info: return take_server_info(reply);
         case Expect::role_info: return take_role(reply);
         case Expect::epoch: return take_epoch(reply, now);
-        case Expect::lookup: break;
+        default: return fail(kOtherKind);
     }
-    return fail("Redis sent a reply of another kind");
 }
 
 bool LookupSession::take_error(Expect what, std::string_view text) {
@@ -253,20 +253,20 @@ bool LookupSession::take_error(Expect what, std::string_view text) {
         case Expect::server_info:
         case Expect::role_info: return fail("Redis refused INFO: " + plain_words(text));
         case Expect::epoch: return fail("Redis refused GET of the epoch: " + std::string(error_code(text)));
-        case Expect::lookup: break;
+        default: break;
     }
     return fail("Redis refused HMGET of a key: " + std::string(error_code(text)));
 }
 
 bool LookupSession::take_server_info(const ReplyView& reply) {
-    const std::string_view run_id = info_field(reply.text(), "run_id");
-    if (!reply.is(ReplyType::string) || run_id.empty()) return fail("Redis' INFO names no run_id");
+    const std::string_view run_id = run_id_of(reply);
+    if (run_id.empty()) return fail("Redis' INFO names no run_id");
     trust_.connected(run_id);
     return true;
 }
 
 bool LookupSession::take_role(const ReplyView& reply) {
-    if (!reply.is(ReplyType::string)) return fail("Redis sent a reply of another kind");
+    if (!reply.is(ReplyType::string)) return fail(kOtherKind);
     if (info_field(reply.text(), "role") != "master") return fail("Redis is a replica; a master is needed");
     ready_ = true;
     return true;
@@ -293,7 +293,7 @@ bool LookupSession::take_facts(const ReplyView& reply) {
 
 bool LookupSession::take_epoch(const ReplyView& reply, Millis now) {
     if (!reply.is(ReplyType::string) && !reply.is(ReplyType::nil)) {
-        return fail("Redis sent a reply of another kind");
+        return fail(kOtherKind);
     }
     const Trust::Interval interval = trust_.observe(reply.text());
     if (interval == Trust::Interval::untrusted && !held_.empty()) ++notice_.untrusted_batches;
@@ -333,15 +333,15 @@ bool LookupSession::tick(Millis now) {
     if (pipeline_.outstanding() != 0) {
         return now - progress_ < 2 * options_.timeout || fail("Redis does not answer");
     }
-    if (now - progress_ >= options_.heartbeat) {
-        progress_ = now;
+    if (now - checked_ >= options_.heartbeat) {
+        begin_to_owe(now);
         send_check(now);
     }
     return true;
 }
 
 Millis LookupSession::next_heartbeat() const noexcept {
-    return progress_ + (pipeline_.outstanding() != 0 ? 2 * options_.timeout : options_.heartbeat);
+    return pipeline_.outstanding() != 0 ? progress_ + 2 * options_.timeout : checked_ + options_.heartbeat;
 }
 
 }  // namespace apikey::redis

@@ -13,6 +13,12 @@
 // 0 to 3 fields that no key has, in turn: the length of the reply tells its place, and a reply that was repeated, lost
 // or put elsewhere is noticed there, too.
 //
+// Between batches go the worker's part in invalidation (change.hpp): confirmations, and its registration
+//
+//   registration := [ZADD workers] TIME      the first only once it is known what time it is for Redis
+//
+// What Redis refuses of these is weather: counted, and no fault of the lookups.
+//
 // A lookup whose asker has gone (abandon()) or whose time is up stays in its place until its reply has come, so that the
 // replies behind it keep their owners. Whatever cannot be explained fails the connection: the owner closes it and says
 // disconnected(), which fails every lookup that was sent, and starts again with connected(). Nothing is resynchronised.
@@ -23,6 +29,7 @@
 #include <cstdint>
 #include <deque>
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -30,6 +37,7 @@
 
 #include "core/digest.hpp"
 #include "core/key_facts.hpp"
+#include "core/redis/change.hpp"
 #include "core/redis/millis.hpp"
 #include "core/redis/names.hpp"
 #include "core/redis/pipeline.hpp"
@@ -44,6 +52,7 @@ class LookupSession {
         std::string user;                    // ACL user, empty: the default user
         std::string password;                // empty: no AUTH
         int database = 0;
+        std::string worker;               // whose registration and confirmations these are (worker_name())
         Millis timeout = 250;             // from ask() to giving up
         Millis heartbeat = 1000;          // how often it is asked for its role, and when idle for a sign of life
         std::size_t most_waiting = 8192;  // lookups at once; each holds about 1 KiB
@@ -80,6 +89,9 @@ class LookupSession {
         std::uint64_t corrupt_keys = 0;  // hashes that hold something else than the contract says
         std::uint64_t pairing_mismatches = 0;
         std::uint64_t untrusted_batches = 0;  // answers thrown away because of the epoch
+        std::uint64_t refused_registrations = 0;
+        std::uint64_t refused_confirmations = 0;
+        std::string refusal;  // Redis' word for the last of these two: OOM, NOPERM, …
     };
 
     explicit LookupSession(Options options);
@@ -114,6 +126,23 @@ class LookupSession {
     // When the first of them runs out of time (then call tick()); 0 when nobody waits. Looks at all of them.
     [[nodiscard]] Millis next_deadline() const noexcept;
 
+    // --- the worker's part in invalidation ---
+
+    // The Redis that answers; empty before the handshake is over.
+    [[nodiscard]] std::string_view run_id() const noexcept { return ready_ ? trust_.run_id() : std::string_view{}; }
+    // Makes the worker a member of apikey:workers until kRegistration from `now`, which must not be after the call. Does
+    // nothing while the last one is unanswered, and before the handshake is over.
+    void renew_registration(Millis now);
+    // The worker watches no more: it is no member, and a registration that is under way will not count.
+    void end_registration(Millis now);
+    // When the last registration that Redis acknowledged since the last call was sent.
+    std::optional<Millis> take_registration() noexcept { return std::exchange(registered_, std::nullopt); }
+    // Says that the change with this receipt is applied. take_confirmed() gives `heard_at` back (any number) once Redis
+    // has told it. False: not now, because there is no connection or too many are unanswered.
+    bool confirm(Receipt receipt, std::int64_t heard_at, Millis now);
+    // Swaps what Redis has told since the last call into `confirmed`, which must be empty.
+    void take_confirmed(std::vector<std::int64_t>& confirmed) noexcept { confirmed.swap(confirmed_); }
+
     // --- bytes and time ---
 
     // Ends the batch and gives the bytes to write; valid until the next call of anything but written().
@@ -131,10 +160,28 @@ class LookupSession {
     Notice take_notice() noexcept { return std::exchange(notice_, {}); }
 
   private:
-    enum class Expect : std::uint8_t { auth, select, server_info, role_info, epoch, lookup };
+    enum class Expect : std::uint8_t {
+        auth,
+        select,
+        server_info,
+        role_info,
+        epoch,
+        lookup,
+        registration,
+        redis_time,
+        deregistration,
+        confirmation
+    };
+    struct Registration {
+        Millis sent = 0;
+        bool under_way = false;  // TIME is not answered yet
+        bool taken = false;      // ZADD was sent, and is answered
+        bool ended = false;      // by end_registration()
+    };
 
     void send(Expect what, std::initializer_list<std::string_view> arguments);
     void send_check(Millis now);
+    void begin_to_owe(Millis now);
     void send_lookup(Lookup* lookup);
     [[nodiscard]] bool take_answers(Millis now);
     [[nodiscard]] bool take_answer(const Pipeline::Answer& answer, Millis now);
@@ -143,6 +190,10 @@ class LookupSession {
     [[nodiscard]] bool take_role(const ReplyView& reply);
     [[nodiscard]] bool take_epoch(const ReplyView& reply, Millis now);
     [[nodiscard]] bool take_facts(const ReplyView& reply);
+    [[nodiscard]] bool take_invalidation(Expect what, const ReplyView& reply, Millis now);
+    [[nodiscard]] bool take_time(const ReplyView& reply, Millis now);
+    [[nodiscard]] bool take_refusal(Expect what, std::string_view text);
+    void forget_invalidation();
     void settle(Lookup* lookup, Trust::Interval interval, Millis now);
     void expire(Millis now);
     void finish(Lookup* lookup, Outcome outcome);
@@ -157,6 +208,8 @@ class LookupSession {
 
     Options options_;
     std::string epoch_key_;
+    std::string workers_key_;
+    std::string applied_channel_;
     std::string key_name_;  // scratch: prefix + "k:" + 64 hex
     std::size_t key_stem_;
     Pipeline pipeline_;
@@ -165,9 +218,16 @@ class LookupSession {
     bool ready_ = false;     // the handshake told the run_id, and that it is a master
     Millis progress_ = 0;    // when Redis last answered, or began to owe an answer
     Millis role_asked_ = 0;  // when it was last asked for its role
+    Millis checked_ = 0;     // when the last check was sent
     std::uint8_t next_place_ = 0;
     std::string why_;
     Notice notice_;
+
+    Registration registration_;
+    std::optional<Millis> clock_offset_;  // Redis' clock less ours, at most; of this connection
+    std::optional<Millis> registered_;
+    std::deque<std::int64_t> unconfirmed_;  // told, not answered; in their order
+    std::vector<std::int64_t> confirmed_;
 
     std::deque<Lookup> storage_;  // stable addresses
     std::vector<Lookup*> free_;

@@ -2,34 +2,26 @@
 // in and replies come out, in order, each with the tag of its command. nginx moves the bytes with
 // its event loop, apikeyd with Asio.
 //
-// Parses with hiredis' reader, bounded: its own object functions would reserve 4 GiB for one line.
-// Any surprise (bytes that are no RESP2, a reply that nobody asked for, a limit passed) fails the
-// pipeline for good; the owner closes the connection, and nothing is resynchronised.
+// Any surprise (what reply_reader.hpp refuses, and a reply that nobody asked for) fails the pipeline for
+// good; the owner closes the connection, and nothing is resynchronised.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <initializer_list>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 
 #include "core/redis/reply.hpp"
-
-struct redisReader;
+#include "core/redis/reply_reader.hpp"
 
 namespace apikey::redis {
 
 class Pipeline {
   public:
-    // What one reply may cost before the connection is given up.
-    struct Limits {
-        std::size_t unparsed_bytes = 64 * 1024;
-        std::size_t reply_bytes = 64 * 1024;
-        std::size_t reply_nodes = 256;
-    };
+    using Limits = ReplyReader::Limits;
     using Tag = std::uint64_t;
     struct Answer {
         Tag tag = 0;
@@ -39,9 +31,6 @@ class Pipeline {
 
     Pipeline();
     explicit Pipeline(Limits limits);
-    ~Pipeline();
-    Pipeline(const Pipeline&) = delete;
-    Pipeline& operator=(const Pipeline&) = delete;
 
     // Queues one command; `tag` comes back with its reply.
     void send(Tag tag, std::span<const std::string_view> arguments);
@@ -53,8 +42,8 @@ class Pipeline {
     void written(std::size_t count);
 
     // Takes in what was read. Then call next() until it does not give an answer.
-    void feed(std::string_view bytes);
-    // The next complete reply, in `*answer` (left alone otherwise).
+    void feed(std::string_view bytes) { reader_.feed(bytes); }
+    // The next complete reply, in `*answer` (of no meaning otherwise).
     Next next(Answer* answer);
 
     // Commands sent (or waiting in output()) whose reply has not come out of next().
@@ -66,16 +55,10 @@ class Pipeline {
     void reset();
 
   private:
-    struct Builder;  // hiredis' object functions
-    Next fail(std::string what);
-
-    Limits limits_;
+    ReplyReader reader_;
     std::string output_;
     std::size_t written_ = 0;
     std::deque<Tag> expected_;
-    redisReader* reader_;
-    Reply reply_;
-    bool handed_out_ = false;  // reply_ is the caller's until the next call
     std::string failure_;
 };
 

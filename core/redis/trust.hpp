@@ -39,6 +39,8 @@ class Trust {
     // The next epoch reply on this connection; empty where the key does not exist.
     Interval observe(std::string_view epoch);
 
+    // What the connection was made to; empty without one.
+    [[nodiscard]] std::string_view run_id() const noexcept { return run_id_; }
     // The last epoch seen on this connection names this run.
     [[nodiscard]] bool proven() const noexcept { return !epoch_.empty(); }
 

@@ -1,0 +1,95 @@
+// The worker's part in invalidation on the connection for lookups: its registration and its confirmations (change.hpp).
+#include <utility>
+
+#include "core/decimal.hpp"
+#include "core/redis/lookup_session.hpp"
+
+namespace apikey::redis {
+
+namespace {
+
+constexpr std::size_t kMostUnconfirmed = 256;  // confirmations sent and not answered
+constexpr std::uint64_t kMostSeconds = 1'000'000'000'000;
+constexpr const char* kOtherKind = "Redis sent a reply of another kind";
+
+// The reply to TIME (seconds, microseconds) in milliseconds, rounded up.
+std::optional<Millis> millis_of(const ReplyView& time) {
+    if (time.size() != 2) return std::nullopt;
+    const auto seconds = parse_decimal(time[0].text());
+    const auto micros = parse_decimal(time[1].text());
+    if (!seconds || !micros || *seconds > kMostSeconds || *micros >= 1'000'000) return std::nullopt;
+    return static_cast<Millis>(*seconds * 1000 + *micros / 1000 + 1);
+}
+
+}  // namespace
+
+void LookupSession::forget_invalidation() {
+    registration_ = {};
+    clock_offset_.reset();
+    registered_.reset();
+    unconfirmed_.clear();
+}
+
+void LookupSession::renew_registration(Millis now) {
+    if (!ready_ || options_.worker.empty() || registration_.under_way) return;
+    begin_to_owe(now);
+    // Where registrations keep the connection from ever being idle, they bring the heartbeat.
+    if (now - checked_ >= options_.heartbeat) send_check(now);
+    registration_ = {.sent = now, .under_way = true};
+    if (clock_offset_) {
+        const std::string lease_ends = std::to_string(now + *clock_offset_ + kRegistration);
+        send(Expect::registration, {"ZADD", workers_key_, lease_ends, options_.worker});
+    }
+    send(Expect::redis_time, {"TIME"});
+}
+
+void LookupSession::end_registration(Millis now) {
+    registration_.ended = true;
+    registered_.reset();
+    if (!ready_ || options_.worker.empty()) return;
+    begin_to_owe(now);
+    send(Expect::deregistration, {"ZREM", workers_key_, options_.worker});
+}
+
+bool LookupSession::confirm(Receipt receipt, std::int64_t heard_at, Millis now) {
+    if (!ready_ || options_.worker.empty() || unconfirmed_.size() >= kMostUnconfirmed) return false;
+    begin_to_owe(now);
+    send(Expect::confirmation, {"PUBLISH", applied_channel_, format_confirmation(options_.worker, receipt)});
+    unconfirmed_.push_back(heard_at);
+    return true;
+}
+
+bool LookupSession::take_invalidation(Expect what, const ReplyView& reply, Millis now) {
+    const bool refused = reply.is(ReplyType::error);
+    if (what == Expect::redis_time && !refused) return take_time(reply, now);
+    if (!refused && !reply.is(ReplyType::integer)) return fail(kOtherKind);
+    if (what == Expect::registration) registration_.taken = !refused;
+    if (what == Expect::redis_time) registration_.under_way = false;
+    if (what == Expect::confirmation) {
+        if (!refused) confirmed_.push_back(unconfirmed_.front());
+        unconfirmed_.pop_front();
+    }
+    return !refused || take_refusal(what, reply.text());
+}
+
+// TIME follows ZADD because its reply is of another form: a reply that was repeated, or belongs to another command,
+// cannot pass for the acknowledgement.
+bool LookupSession::take_time(const ReplyView& reply, Millis now) {
+    const auto redis_now = millis_of(reply);
+    if (!redis_now) return fail(kOtherKind);
+    const bool was_known = clock_offset_.has_value();
+    clock_offset_ = *redis_now - registration_.sent;
+    registration_.under_way = false;
+    if (registration_.ended) return true;
+    if (registration_.taken) registered_ = registration_.sent;
+    if (!was_known) renew_registration(now);
+    return true;
+}
+
+bool LookupSession::take_refusal(Expect what, std::string_view text) {
+    ++(what == Expect::confirmation ? notice_.refused_confirmations : notice_.refused_registrations);
+    notice_.refusal = error_code(text);
+    return true;
+}
+
+}  // namespace apikey::redis

@@ -1,0 +1,41 @@
+// Clocks. They do not go back, and are the same in every process of this host.
+#pragma once
+
+#include <cstdint>
+#include <ctime>
+
+#include "core/redis/millis.hpp"
+#include "ngx_module/ngx.hpp"
+
+namespace apikey::ngx {
+
+// When this turn of the event loop began, in ms: never after now.
+inline redis::Millis turn_began() noexcept {
+    return static_cast<redis::Millis>(ngx_current_msec);
+}
+
+inline timespec read_clock(clockid_t clock) noexcept {
+    timespec time{};
+    clock_gettime(clock, &time);
+    return time;
+}
+
+// Now, in ms, by the clock that nginx reads: up to 10 ms slow, and no system call.
+inline redis::Millis now_ms() noexcept {
+    const timespec time = read_clock(CLOCK_MONOTONIC_COARSE);
+    return static_cast<redis::Millis>(time.tv_sec) * 1000 + time.tv_nsec / 1'000'000;
+}
+
+// Now, in ms: never before it.
+inline redis::Millis now_ms_at_most() noexcept {
+    const timespec time = read_clock(CLOCK_MONOTONIC);
+    return static_cast<redis::Millis>(time.tv_sec) * 1000 + time.tv_nsec / 1'000'000 + 1;
+}
+
+// Now, in microseconds, for durations.
+inline std::int64_t now_us() noexcept {
+    const timespec time = read_clock(CLOCK_MONOTONIC);
+    return static_cast<std::int64_t>(time.tv_sec) * 1'000'000 + time.tv_nsec / 1000;
+}
+
+}  // namespace apikey::ngx
