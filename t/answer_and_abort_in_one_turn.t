@@ -110,6 +110,6 @@ with Test() as t:
     t.is_(len(statuses), ROUNDS + ROUNDS // 10, f"{ROUNDS} random meetings: each request is logged once")
     t.is_(sorted(set(statuses)), [200, 499], "some were answered, some had left")
     t.is_(wrong, [], "and the next in line was always himself")
-    t.is_(proxy.connections, 1, "all over one connection to Redis")
+    t.is_(proxy.kinds["lookups"], 1, "all over one connection to Redis")
     t.is_(nginx.workers(), [worker], "by one worker")
     t.fds_return(nginx, baseline)

@@ -44,7 +44,7 @@ with Test() as t:
         t.is_((logged["user"], logged["key_status"]), ("", ""), "without an identity or a verdict")
         t.is_(next_in_line.response().saw("X-User-Id"), ["bob"], "the next in line is himself")
 
-    t.is_(proxy.connections, 1, "over the same connection to Redis")
+    t.is_(proxy.kinds["lookups"], 1, "over the same connection to Redis")
     t.is_(upstream.saw("X-User-Id"), ["carol", "bob"], "the API never saw the one who left")
     t.logged_once(nginx, 3)
 

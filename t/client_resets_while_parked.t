@@ -84,5 +84,5 @@ with Test() as t:
         t.is_(c.request(key=alice).saw("X-User-Id"), ["alice"], "and the connection serves on")
 
     t.is_(sorted(upstream.saw("X-User-Id")), ["alice"] * 2 + ["bob"] * 7, "the API saw nobody who had left")
-    t.is_(proxy.connections, 1, "all over one connection to Redis")
+    t.is_(proxy.kinds["lookups"], 1, "all over one connection to Redis")
     t.fds_return(nginx, baseline)

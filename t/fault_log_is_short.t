@@ -55,14 +55,14 @@ with Test() as t:
     wait_for(lambda: nginx.get("/", alice).status == 200)
 
     # The connection breaks all the time, for three reasons in turn, and works in between.
-    before, begun, breaks = len(lines()), time.monotonic(), proxy.connections
+    before, begun, breaks = len(lines()), time.monotonic(), proxy.kinds["lookups"]
     while time.monotonic() - begun < 4:
         for fault in (close(), replace(b"-BUSY x\r\n"), drop()):
             proxy.on("HMGET", fault, nth=1)
             nginx.get("/", alice)
             proxy.clear()
             wait_for(lambda: nginx.get("/", alice).status == 200)
-    breaks = proxy.connections - breaks
+    breaks = proxy.kinds["lookups"] - breaks
     new = lines()[before:]
     t.ok(breaks > 10, "a connection that comes and goes", breaks)
     t.ok(2 <= len(new) <= 12, "few lines", *new)

@@ -35,6 +35,12 @@ def links_of(redis):
     return [line for line in redis("CLIENT", "LIST").splitlines() if "cmd=client" not in line]
 
 
+def pairs_of(redis):
+    """How many of them are for lookups, and how many are subscriptions."""
+    subscribed = [" sub=1 " in line for line in links_of(redis)]
+    return subscribed.count(False), subscribed.count(True)
+
+
 with Test() as t:
     alice = t.key()
     redis = t.redis(keys=[alice])
@@ -42,12 +48,12 @@ with Test() as t:
     nginx = t.nginx(CONF, redis=redis, workers=3, api_key='api_key "test";')
     t.ok(wait_for(lambda: kinds(nginx) == ["cache loader", "cache manager"] + ["worker"] * 3), "helpers are there",
          kinds(nginx))
-    t.ok(wait_for(lambda: len(links_of(redis)) == 3), "three workers, three links", *links_of(redis))
+    t.ok(wait_for(lambda: pairs_of(redis) == (3, 3)), "three workers, three pairs of connections", *links_of(redis))
     t.is_(nginx.get("/", alice).status, 200, "which work")
     time.sleep(0.3)
-    t.is_(len(links_of(redis)), 3, "and no more come", *links_of(redis))
+    t.is_(pairs_of(redis), (3, 3), "and no more come", *links_of(redis))
     t.ok(nginx.reload(wait_old=False), "after a reload")
-    t.ok(wait_for(lambda: len(links_of(redis)) == 3 and kinds(nginx).count("worker") == 3), "it is three again",
+    t.ok(wait_for(lambda: pairs_of(redis) == (3, 3) and kinds(nginx).count("worker") == 3), "it is three again",
          *links_of(redis))
     t.ok(nginx.quit(), "nginx quits")
     t.ok(wait_for(lambda: not links_of(redis)), "and its links with it")

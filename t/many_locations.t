@@ -72,9 +72,9 @@ with Test() as t:
             if want == 401:
                 realm = "all" if path == "/" else f"server {n}, {path[1:]}"
                 t.is_(r.header("WWW-Authenticate"), f'Bearer realm="{realm}"', "in its own realm")
-    t.ok(wait_for(lambda: links() == 2), "two workers, two connections to Redis", redis("CLIENT", "LIST"))
+    t.ok(wait_for(lambda: links() == 4), "two workers, a pair of connections to Redis each", redis("CLIENT", "LIST"))
     t.ok(nginx.reload(), "it reloads")
-    t.ok(wait_for(lambda: links() == 2), "and has two again", redis("CLIENT", "LIST"))
+    t.ok(wait_for(lambda: links() == 4), "and has as many again", redis("CLIENT", "LIST"))
     nginx.stop()
 
     half, whole = measured(1000), measured(2000)

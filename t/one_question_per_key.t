@@ -7,7 +7,7 @@
 import os
 import signal
 
-from lib.apikeytest import Test, delay, request_bytes, wait_for
+from lib.apikeytest import Test, close, delay, request_bytes, wait_for
 from lib.apikeytest.process import read
 
 CONF = """
@@ -21,6 +21,7 @@ http {
     server {
         listen 127.0.0.1:%PORT%;
         listen 127.0.0.1:%PORT_H2% http2;
+        location = /metrics { api_key_metrics; }
         location / { api_key "test"; include %API_KEY_PARAMS%; proxy_pass http://%UPSTREAM%; }
     }
 }
@@ -34,6 +35,18 @@ def asleep(worker, send):
     wait_for(lambda: " (nginx) T " in read(f"/proc/{worker}/stat"), interval=0.0005)
     send()
     os.kill(worker, signal.SIGCONT)
+
+
+def questions_of_two(server, link):
+    """How often Redis is asked when a second request comes while the first waits for it."""
+    link.forget()
+    link.on("HMGET", delay(0.5), nth=1)
+    with server.connect() as first, server.connect() as second:
+        first.send(request_bytes(key=alice))
+        wait_for(lambda: link.count("HMGET") == 1)
+        second.send(request_bytes(key=alice))
+        t.is_((first.response().status, second.response().status), (200, 200), "both are answered")
+    return link.count("HMGET")
 
 
 def connected():
@@ -51,7 +64,8 @@ def herd(key):
 
 with Test() as t:
     alice, nobody = t.key(user="alice"), t.key(user="nobody")
-    proxy, upstream = t.redis_proxy(t.redis(keys=[alice])), t.upstream()
+    redis, upstream = t.redis(keys=[alice]), t.upstream()
+    proxy = t.redis_proxy(redis)
     nginx = t.nginx(CONF, redis=proxy, upstream=upstream)
     t.ok(wait_for(lambda: nginx.get("/", alice).status == 200), "Redis is in use")
     (worker,) = nginx.workers()
@@ -88,12 +102,11 @@ with Test() as t:
     t.is_(nginx.get("/", alice).saw("X-User-Id"), ["alice"], "after all have left the next is served")
     t.is_(proxy.count("HMGET"), 2, "by a question of his own")
 
-    # Without word of changes, what is on its way may be older than the request: it is not shared.
-    proxy.forget()
-    proxy.on("HMGET", delay(0.5), nth=1)
-    with nginx.connect() as first, nginx.connect() as second:
-        first.send(request_bytes(key=alice))
-        wait_for(lambda: proxy.count("HMGET") == 1)
-        second.send(request_bytes(key=alice))
-        t.ok(wait_for(lambda: proxy.count("HMGET") == 2), "a question that is on its way is not joined by who hears of no change")
-        t.is_((first.response().status, second.response().status), (200, 200), "both are answered")
+    # A question that is on its way is shared by who hears of changes; else the answer may be older than the request.
+    t.ok(nginx.wait_watching(1), "the worker hears of changes")
+    t.is_(questions_of_two(nginx, proxy), 1, "and shares a question that is on its way")
+    deaf = t.redis_proxy(redis)
+    deaf.on("SUBSCRIBE", close())
+    other = t.nginx(CONF, redis=deaf, upstream=upstream)
+    t.ok(wait_for(lambda: other.get("/", alice).status == 200), "another one's subscription fails")
+    t.is_(questions_of_two(other, deaf), 2, "and it asks anew")

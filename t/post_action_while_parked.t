@@ -46,7 +46,7 @@ with Test() as t:
     t.is_(nginx.get("/public/", bob).status, 200, "the next one on the link is answered")
     t.logged_once(nginx, 3)
     t.is_(len(upstream.requests), 3, "each post_action reached its upstream once")
-    t.is_((proxy.count("HMGET"), proxy.connections), (2, 1), "nobody was looked up twice")
+    t.is_((proxy.count("HMGET"), proxy.kinds["lookups"]), (2, 1), "nobody was looked up twice")
 
     # A post_action that needs a key waits for the same answer.
     upstream.delay = 0

@@ -29,7 +29,7 @@ def started(timeout):
     """An nginx whose link works, and then everything is swallowed."""
     proxy = t.redis_proxy(redis)
     nginx = t.nginx(CONF, redis=proxy, timeout=timeout)
-    t.ok(wait_for(lambda: proxy.connections == 2 and nginx.get("/", keys[0]).status == 200), f"{timeout}: Redis is in use")
+    t.ok(wait_for(lambda: proxy.kinds["lookups"] == 2 and nginx.get("/", keys[0]).status == 200), f"{timeout}: Redis is in use")
     return nginx, proxy
 
 

@@ -56,7 +56,7 @@ with Test() as t:
         attempts, slowest = attempts_in(SECONDS, lambda: statuses.add(nginx.get("/", alice).status))
         t.is_(statuses, {503}, f"{mode}: unavailable")
         t.ok(slowest < 1.5, "which is said soon", f"{slowest:.3f} s")
-        t.ok(3 <= attempts <= 20, "Redis is tried with pauses of up to half a second", f"{attempts} in {SECONDS} s")
+        t.ok(6 <= attempts <= 40, "Redis is tried on both connections with pauses of up to half a second", f"{attempts} in {SECONDS} s")
         t.note(f"{attempts} attempts in {SECONDS} s")
         t.ok(cpu_seconds() - used < 0.5 * SECONDS, "nginx is idle meanwhile", cpu_seconds() - used)
         t.ok(nginx.fds() <= before + 1, "no file is left open", f"{nginx.fds()}, was {before}")

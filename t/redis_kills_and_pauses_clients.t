@@ -80,11 +80,14 @@ with Test() as t:
 
     for kind in ("ALL", "WRITE"):
         with Load() as load:
-            redis("CLIENT", "PAUSE", str(int((PAUSE if kind == "ALL" else 1) * 1000)), kind)
+            redis("CLIENT", "PAUSE", str(int(PAUSE * 1000)), kind)
             begun = time.monotonic()
             time.sleep(1)
         if kind == "WRITE":
-            t.is_(load.answers(), {"right"}, "writers paused: no difference")
+            t.ok(load.answers() <= {"right", 503}, "writers paused: what nginx itself writes may hold lookups up", load.answers())
+            with Load() as load:
+                time.sleep(0.6)
+            t.is_(load.answers(), {"right"}, "but not for as long as the pause lasts")
             continue
         t.is_(load.answers() - {"right"}, {503}, "paused: unavailable")
         t.ok(load.slowest() < TIMEOUT + SLACK, "in time", f"{load.slowest():.3f} s")

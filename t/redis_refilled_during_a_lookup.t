@@ -56,4 +56,4 @@ with Test() as t:
     t.is_(around([alice, bob], [alice], bob), [401], "there only when it was asked for: unknown")
     t.is_(around([], [alice], bob), [401], "never there: unknown")
     t.is_(around([alice], [alice], alice), [200], "always there: served")
-    t.is_(proxy.connections, 1, "all on one connection")
+    t.is_(proxy.kinds["lookups"], 1, "all on one connection")

@@ -93,7 +93,7 @@ with Test() as t:
         for command, nth in (("AUTH", 1), ("SELECT", 1), ("INFO", 1), ("INFO", 2), ("GET", 1)):
             proxy.on(command, fault, nth=nth)
             faults = proxy.spoilt.total()
-            proxy.close_all()
+            proxy.close_all(kind="lookups")
             if not wait_for(lambda: proxy.spoilt.total() > faults):
                 t.ok(False, f"the answer to {command} was not spoilt")
             answers = ask_all(asked) + ask_all(asked)

@@ -55,7 +55,7 @@ with Test() as t:
 
     # Late, but not so late that the connection is given up.
     proxy.on("HMGET", delay(1.5), nth=1)
-    connections, begun = proxy.connections, time.monotonic()
+    connections, begun = proxy.kinds["lookups"], time.monotonic()
     first = ask(alice)
     time.sleep(0.9)
     behind = [ask(bob), ask(nobody), ask(carol)]
@@ -65,25 +65,25 @@ with Test() as t:
     t.note(f"answered after {took:.3f} s, timeout {TIMEOUT} s")
     t.is_([answer(client) for client in behind], [(200, ["bob"]), (401, "invalid_api_key"), (200, ["carol"])],
           "those behind it get their own answers")
-    t.is_(proxy.connections, connections, "on the same connection")
+    t.is_(proxy.kinds["lookups"], connections, "on the same connection")
     proxy.clear()
 
     # So late that the connection is given up; on the new one nothing of it is left.
     proxy.on("HMGET", delay(10), nth=1)
-    connections, begun = proxy.connections, time.monotonic()
+    connections, begun = proxy.kinds["lookups"], time.monotonic()
     first, second = ask(alice), ask(bob)
     t.is_(answer(first), (503, "api_key_unavailable"), "10 s are too late")
     t.is_(answer(second), (503, "api_key_unavailable"), "and the one behind it as well")
     took = time.monotonic() - begun
     t.ok(took < TIMEOUT + SLACK, "which is said at the timeout", f"{took:.3f} s")
-    t.ok(wait_for(lambda: proxy.connections > connections), "Redis is asked on a new connection")
+    t.ok(wait_for(lambda: proxy.kinds["lookups"] > connections), "Redis is asked on a new connection")
     took = time.monotonic() - begun
     t.ok(took < 2 * TIMEOUT + SLACK, "after twice the timeout", f"{took:.3f} s")
     t.note(f"connection given up after {took:.3f} s")
     t.ok(is_reached(carol), "which works")
     t.is_([answer(ask(key)) for key in (bob, carol, alice)], [(200, ["bob"]), (200, ["carol"]), (200, ["alice"])],
           "for everybody")
-    t.is_(proxy.connections, connections + 1, "one new connection")
+    t.is_(proxy.kinds["lookups"], connections + 1, "one new connection")
     t.like(nginx.log(), r"cannot be used: Redis does not answer;", "the log says why")
 
     for client in clients:

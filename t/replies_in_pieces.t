@@ -31,9 +31,9 @@ def answers():
 
 
 def new_connection():
-    connections = proxy.connections
-    proxy.close_all()
-    wait_for(lambda: proxy.connections > connections)
+    connections = proxy.kinds["lookups"]
+    proxy.close_all(kind="lookups")
+    wait_for(lambda: proxy.kinds["lookups"] > connections)
 
 
 with Test() as t:
@@ -43,7 +43,7 @@ with Test() as t:
     nginx = t.nginx(CONF, redis=proxy, upstream=upstream)
     right = [(200, ["alice"]), (401, "invalid_api_key"), (200, ["bob"])]
     t.is_(wait_for(lambda: (got := answers()) == right and got), right, "in one piece")
-    connections = proxy.connections
+    connections = proxy.kinds["lookups"]
 
     # The longest reply to a lookup, with three marks behind its fields; cut behind every byte of it.
     fields = sum(([x] for x in ("hash", "id", "user", "name", "prefix", "scopes", "expires")), [])
@@ -69,7 +69,7 @@ with Test() as t:
         new_connection()
         t.is_(answers(), right, "from the first reply of a connection on")
         proxy.clear()
-    t.is_(proxy.connections, connections + 6, "on connections that live")
+    t.is_(proxy.kinds["lookups"], connections + 6, "on connections that live")
 
     # Replies to several lookups at once in one segment.
     clients = [nginx.connect() for _ in range(9)]

@@ -86,7 +86,7 @@ with Test() as t:
     for what, fault in faults.items():
         kept = 0
         for nth in range(1, len(batch) + 1):
-            connections = proxy.connections
+            connections = proxy.kinds["lookups"]
             proxy.on("HMGET", fault, nth=nth)
             answers = together(batch)
             proxy.clear()
@@ -100,15 +100,15 @@ with Test() as t:
 
     for what, fault in {"one too few": drop(), "twice": duplicate(), "another's record": inject(forged),
                         "late": swap()}.items():
-        connections = proxy.connections
+        connections = proxy.kinds["lookups"]
         proxy.on("GET", fault, nth=1)
         answers = together(batch)
         proxy.clear()
         t.ok(never_wrong(answers), f"the epoch {what}: nobody is taken for another", shown(answers))
         t.ok(wait_for(lambda: shown(together(batch)) == whole), "and then all is well")
-        t.is_(proxy.connections - connections, 1, "on a new connection")
+        t.is_(proxy.kinds["lookups"] - connections, 1, "on a new connection")
 
     for client in clients:
         client.close()
     t.like(nginx.log(), r"\[error\].*answered another question than was asked; the connection is made anew", "the log raises an alarm")
-    t.is_({seen for seen in upstream.saw("X-User-Id")} - {"alice", "bob", "carol"}, set(), "the upstream never saw another")
+    t.is_({seen for seen in upstream.saw("X-User-Id")} - {"alice", "bob", "carol", "dora"}, set(), "the upstream never saw another")

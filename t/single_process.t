@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-# master_process off: the one process verifies keys, over one link, and ends cleanly.
+# master_process off: the one process verifies keys, over one link (and hears of changes over another), and ends cleanly.
 # Hazards: N28
 
 from lib.apikeytest import Test, delay, request_bytes, wait_for
@@ -34,8 +34,8 @@ with Test() as t:
         other.send(request_bytes(key=bob))
         leaver.reset()
         t.is_(other.response().saw("X-User-Id"), ["bob"], "one parked request leaves, the next is himself")
-    t.is_(proxy.connections, 1, "one link to Redis")
+    t.is_(dict(proxy.kinds), {"lookups": 1, "subscription": 1}, "one link to Redis, and one subscription")
     t.logged_once(nginx, 4)
     t.fds_return(nginx, baseline)
     t.ok(nginx.quit(3), "it quits")
-    t.ok(wait_for(lambda: not proxy.links), "and its link with it")
+    t.ok(wait_for(lambda: not proxy.links), "and its connections with it")

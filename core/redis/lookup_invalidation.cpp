@@ -1,5 +1,5 @@
 // The worker's part in invalidation on the connection for lookups: its registration and its confirmations (change.hpp).
-#include <utility>
+#include <algorithm>
 
 #include "core/decimal.hpp"
 #include "core/redis/lookup_session.hpp"
@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::size_t kMostUnconfirmed = 256;  // confirmations sent and not answered
 constexpr std::uint64_t kMostSeconds = 1'000'000'000'000;
+constexpr Millis kMostHoldOff = 16'000;
 constexpr const char* kOtherKind = "Redis sent a reply of another kind";
 
 // The reply to TIME (seconds, microseconds) in milliseconds, rounded up.
@@ -31,7 +32,7 @@ void LookupSession::forget_invalidation() {
 }
 
 void LookupSession::renew_registration(Millis now) {
-    if (!ready_ || options_.worker.empty() || registration_.under_way) return;
+    if (!ready_ || options_.worker.empty() || registration_.under_way || now < hold_off_until_) return;
     begin_to_owe(now);
     // Where registrations keep the connection from ever being idle, they bring the heartbeat.
     if (now - checked_ >= options_.heartbeat) send_check(now);
@@ -52,11 +53,19 @@ void LookupSession::end_registration(Millis now) {
 }
 
 bool LookupSession::confirm(Receipt receipt, std::int64_t heard_at, Millis now) {
-    if (!ready_ || options_.worker.empty() || unconfirmed_.size() >= kMostUnconfirmed) return false;
+    if (!ready_ || options_.worker.empty() || unconfirmed_.size() >= kMostUnconfirmed || now < hold_off_until_)
+        return false;
     begin_to_owe(now);
     send(Expect::confirmation, {"PUBLISH", applied_channel_, format_confirmation(options_.worker, receipt)});
     unconfirmed_.push_back(heard_at);
     return true;
+}
+
+// Redis is silent. One that pauses writing answers everything but these, and the lookups behind them.
+void LookupSession::hold_off_if_blamed(Millis now) {
+    if (!registration_.under_way && unconfirmed_.empty()) return;
+    hold_off_until_ = now + hold_off_;
+    hold_off_ = std::min(2 * hold_off_, kMostHoldOff);
 }
 
 bool LookupSession::take_invalidation(Expect what, const ReplyView& reply, Millis now) {
@@ -81,7 +90,10 @@ bool LookupSession::take_time(const ReplyView& reply, Millis now) {
     clock_offset_ = *redis_now - registration_.sent;
     registration_.under_way = false;
     if (registration_.ended) return true;
-    if (registration_.taken) registered_ = registration_.sent;
+    if (registration_.taken) {
+        registered_ = registration_.sent;
+        hold_off_ = kFirstHoldOff;
+    }
     if (!was_known) renew_registration(now);
     return true;
 }

@@ -28,7 +28,8 @@ LookupSession::LookupSession(Options options)
       applied_channel_(Names(options_.prefix).applied),
       key_name_(Names(options_.prefix).keys),
       key_stem_(key_name_.size()),
-      pipeline_(kLimits) {
+      pipeline_(kLimits),
+      hold_off_(kFirstHoldOff) {
     key_name_.resize(key_stem_ + kDigestHexChars);
 }
 
@@ -331,7 +332,9 @@ bool LookupSession::tick(Millis now) {
     expire(now);
     if (!connected_) return true;
     if (pipeline_.outstanding() != 0) {
-        return now - progress_ < 2 * options_.timeout || fail("Redis does not answer");
+        if (now - progress_ < 2 * options_.timeout) return true;
+        hold_off_if_blamed(now);
+        return fail("Redis does not answer");
     }
     if (now - checked_ >= options_.heartbeat) {
         begin_to_owe(now);

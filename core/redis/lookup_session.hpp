@@ -17,7 +17,8 @@
 //
 //   registration := [ZADD workers] TIME      the first only once it is known what time it is for Redis
 //
-// What Redis refuses of these is weather: counted, and no fault of the lookups.
+// What Redis refuses of these is weather: counted, and no fault of the lookups. Where Redis falls silent while it owes an
+// answer to one of them (CLIENT PAUSE WRITE), they pause for a while, so that the lookups on the next connection work.
 //
 // A lookup whose asker has gone (abandon()) or whose time is up stays in its place until its reply has come, so that the
 // replies behind it keep their owners. Whatever cannot be explained fails the connection: the owner closes it and says
@@ -83,6 +84,9 @@ class LookupSession {
         bool sent = false;                           // sent_ or held_ have it
         bool repeated = false;                       // was asked again because the epoch changed under it
     };
+
+    // How long registration and confirmations pause after the first silence that they may have caused.
+    static constexpr Millis kFirstHoldOff = 1000;
 
     // What is worth a line in the log; counted, so that the owner can rate-limit it.
     struct Notice {
@@ -194,6 +198,7 @@ class LookupSession {
     [[nodiscard]] bool take_time(const ReplyView& reply, Millis now);
     [[nodiscard]] bool take_refusal(Expect what, std::string_view text);
     void forget_invalidation();
+    void hold_off_if_blamed(Millis now);
     void settle(Lookup* lookup, Trust::Interval interval, Millis now);
     void expire(Millis now);
     void finish(Lookup* lookup, Outcome outcome);
@@ -224,6 +229,8 @@ class LookupSession {
     Notice notice_;
 
     Registration registration_;
+    Millis hold_off_until_ = 0;  // after a silence that these commands may have caused
+    Millis hold_off_;
     std::optional<Millis> clock_offset_;  // Redis' clock less ours, at most; of this connection
     std::optional<Millis> registered_;
     std::deque<std::int64_t> unconfirmed_;  // told, not answered; in their order

@@ -270,6 +270,52 @@ TEST(Invalidation, DoesNotHideAReplica) {
     EXPECT_EQ(t.session.why(), "Redis is a replica; a master is needed");
 }
 
+// R29: CLIENT PAUSE WRITE keeps everything behind a ZADD waiting.
+TEST(Invalidation, PausesAfterASilenceThatItMayHaveCaused) {
+    WorkerTable t;
+    t.connect_and_register();
+    Millis pause = LookupSession::kFirstHoldOff;
+    for (int silence = 0; silence < 3; ++silence, pause *= 2) {
+        t.session.renew_registration(t.now);
+        EXPECT_NE(t.written(), "");
+        t.now += 500;
+        EXPECT_FALSE(t.session.tick(t.now));
+        t.session.disconnected();
+        t.connect();
+        t.now += pause - 1;
+        t.session.renew_registration(t.now);
+        EXPECT_FALSE(t.session.confirm(1, 0, t.now));
+        EXPECT_EQ(t.written(), "");
+        t.ask(1);
+        const bool role_is_asked = t.written().find("replication") != std::string::npos;
+        EXPECT_TRUE(t.feed(absent_reply(static_cast<std::size_t>(silence)) + (role_is_asked ? role_info() : "") +
+                           epoch_reply()))
+            << t.session.why();
+        EXPECT_EQ(t.outcomes(), Outcomes{"1 unknown"}) << "lookups go on";
+        t.now += 1;
+    }
+    t.session.renew_registration(t.now);
+    EXPECT_EQ(t.written(), kTime);
+    EXPECT_TRUE(t.feed(time_reply() + ":1\r\n" + time_reply()));
+    t.session.disconnected();
+    t.connect();
+    t.session.renew_registration(t.now);
+    EXPECT_EQ(t.written(), kTime) << "a connection that was lost otherwise is no reason";
+}
+
+TEST(Invalidation, IsNotToBlameForASilenceOfLookups) {
+    WorkerTable t;
+    t.connect_and_register();
+    t.ask(1);
+    t.written();
+    t.now += 500;
+    EXPECT_FALSE(t.session.tick(t.now));
+    t.session.disconnected();
+    t.connect();
+    t.session.renew_registration(t.now);
+    EXPECT_EQ(t.written(), kTime);
+}
+
 // R4: a silent Redis owes these answers, too.
 TEST(Invalidation, SilenceEndsTheConnection) {
     WorkerTable t;

@@ -186,6 +186,15 @@ class Nginx:
         time.sleep(0.05)
         return self.requests()
 
+    def metrics(self, path="/metrics"):
+        """What `location = /metrics { api_key_metrics; }` shows: {name and labels, without nginx_api_key_: value}."""
+        samples = [line.rsplit(" ", 1) for line in self.get(path).text.splitlines() if not line.startswith("#")]
+        return {name.removeprefix("nginx_api_key_"): float(value) for name, value in samples}
+
+    def wait_watching(self, workers, timeout=5.0):
+        """Until so many workers hear of changes, and so use the key cache without asking; needs that location as well."""
+        return wait_for(lambda: self.metrics()["watching_workers"] == workers, timeout)
+
     # --- talking to it --------------------------------------------------------------------------------------
 
     @property

@@ -10,6 +10,10 @@ from .faults import Hole, Until, Wait
 from .resp import RedisError, frame_end, parse
 
 
+# By its handshake one knows what an nginx worker's connection is for.
+KINDS = {"SUBSCRIBE": "subscription", "INFO REPLICATION": "lookups"}
+
+
 class Lane:
     """One direction of one connection: frames in, what is left of them out, in order."""
 
@@ -62,6 +66,7 @@ class Link:
         self.requests, self.replies = Lane(self, proxy.rng), Lane(self, proxy.rng)
         self.unanswered = collections.deque()   # arguments of the commands sent, oldest first
         self.deaf = False                  # black hole: accepts everything, does nothing
+        self.kind = None                   # "lookups" or "subscription" of an nginx worker, once its handshake has come
 
     def from_client(self, data):
         lane, items = self.requests, []
@@ -71,9 +76,16 @@ class Link:
         for frame in whole_frames(lane.buffer):
             args = [str(arg) for arg in parse(frame)[0]]
             self.proxy.note(self.number, args)
+            self.learn_kind(args)
             self.unanswered += [args] * (len(args) - 1 if args[0].upper() in ("SUBSCRIBE", "PSUBSCRIBE") else 1)
             items += self.spoiled(lane, frame, args, self.proxy.request_rules, ())
         lane.put(items)
+
+    def learn_kind(self, args):
+        kind = KINDS.get(" ".join(args[:2]).upper()) or KINDS.get(args[0].upper())
+        if kind and self.kind is None:
+            self.kind = kind
+            self.proxy.kinds[kind] += 1
 
     def from_redis(self, data):
         lane, items = self.replies, []

@@ -46,6 +46,7 @@ class RedisProxy:
         self.reply_rules, self.request_rules, self.chances = [], [], []
         self.commands, self.counts = [], {}          # what came: [connection, [arguments]]; how many of each name
         self.connections, self.spoilt = 0, collections.Counter()       # faults by name
+        self.kinds = collections.Counter()           # nginx workers' connections: "lookups", "subscription"
         self.errors, self.links = [], set()
         self.loop, self._server = asyncio.new_event_loop(), None
         threading.Thread(target=self.loop.run_forever, daemon=True).start()
@@ -122,17 +123,21 @@ class RedisProxy:
                 self._server = None
         self._run(stop())
 
-    def close_all(self, reset=False):
+    def close_all(self, reset=False, kind=None):
+        """`kind`: only "lookups" or only "subscription" (see .kinds)."""
         async def close():
             for link in list(self.links):
-                link.close(reset)
+                if kind in (None, link.kind):
+                    link.close(reset)
         self._run(close())
 
-    def black_hole(self):
-        """Open connections stay open and nothing passes any more; new ones are treated alike."""
-        self.mode = "hole"
+    def black_hole(self, kind=None):
+        """Open connections stay open and nothing passes any more; new ones are treated alike, unless it is only for those
+        of a kind."""
+        self.mode = self.mode if kind else "hole"
         for link in list(self.links):
-            link.deaf = True
+            if kind in (None, link.kind):
+                link.deaf = True
 
     def forward(self):
         """New connections work again; those in the black hole stay there."""
