@@ -75,6 +75,9 @@ bench: benchable all ## measure beside bare nginx, Lua and HAProxy: one table
 benchable:
 	@$(if $(filter-out build,$(DIR)),echo "make bench knows only the release build for Debian's nginx: its peer is Debian's Lua" >&2; exit 1)
 
+soak: all ## everything at once for SECONDS=600: clients, revocations, reloads, ends of Redis
+	@APIKEY_BUILD=$(CURDIR)/$(DIR) SECONDS=$(or $(SECONDS),600) tests/soak
+
 check: $(DIR)/build.ninja ## clang-format and clang-tidy
 	@clang-format-19 --dry-run -Werror $(SOURCES)
 	@run-clang-tidy-19 -quiet -p $(DIR) '^$(CURDIR)/(core|ngx_module|sidecar)/.*\.cpp$$' 2> /dev/null

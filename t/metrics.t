@@ -25,13 +25,6 @@ http {
 """
 
 
-def metrics():
-    """{sample with its labels: value}."""
-    lines = nginx.get("/metrics").text.splitlines()
-    return {line.rsplit(" ", 1)[0].removeprefix("nginx_api_key_"): float(line.rsplit(" ", 1)[1])
-            for line in lines if not line.startswith("#")}
-
-
 def grown(before, after):
     return {name: after[name] - before[name] for name in after if after[name] != before[name] and "seconds" not in name}
 
@@ -41,7 +34,7 @@ with Test() as t:
     late, nobody = t.key(user="late", expires=1), t.key(user="nobody")
     redis = t.redis(keys=[alice, late])
     nginx = t.nginx(CONF, redis=redis)
-    t.ok(wait_for(lambda: metrics()["links_up"] == 2 and metrics()["workers"] == 2), "two workers, each with its link")
+    t.ok(wait_for(lambda: nginx.metrics()["links_up"] == 2 and nginx.metrics()["workers"] == 2), "two workers, each with its link")
     answer = nginx.get("/metrics")
     t.is_(answer.header("Content-Type"), "text/plain; version=0.0.4; charset=utf-8", "Prometheus' media type")
     checked = subprocess.run(["promtool", "check", "metrics"], input=answer.text, text=True, capture_output=True)
@@ -49,43 +42,43 @@ with Test() as t:
     t.is_((nginx.get("/metrics", method="HEAD").status, nginx.get("/metrics", method="POST").status), (200, 405),
           "GET and HEAD only")
 
-    before = metrics()
+    before = nginx.metrics()
     for _ in range(3):
         nginx.get("/", alice)
     for path, key, headers in (("/", nobody, ()), ("/", late, ()), ("/write", alice, ()), ("/", None, ()),
                                ("/", None, [("Authorization", "Bearer a,b")])):
         nginx.get(path, key, headers)
-    t.is_(grown(before, metrics()),
+    t.is_(grown(before, nginx.metrics()),
           {'requests_total{verdict="valid"}': 3, 'requests_total{verdict="invalid"}': 1,
            'requests_total{verdict="expired"}': 1, 'requests_total{verdict="forbidden"}': 1,
            'requests_total{verdict="missing"}': 1, 'requests_total{verdict="malformed"}': 1,
            'cache_requests_total{result="miss"}': 6,
            'lookups_total{outcome="found"}': 5, 'lookups_total{outcome="unknown"}': 1}, "each request is counted once")
-    after = metrics()
+    after = nginx.metrics()
     t.is_(after["lookup_duration_seconds_count"] - before["lookup_duration_seconds_count"], 6, "every lookup took a time")
 
-    t.ok(wait_for(lambda: metrics()["watching_workers"] == 2), "both workers hear of changes")
-    before = metrics()
+    t.ok(nginx.wait_watching(2), "both workers hear of changes")
+    before = nginx.metrics()
     nginx.get("/cached", alice)
     nginx.get("/cached", nobody)
     t.ok(wait_for(lambda: [nginx.get("/cached", key).status for key in (alice, nobody)] and
-                  grown(before, metrics()).get('cache_requests_total{result="hit"}', 0) >= 2 and
-                  grown(before, metrics()).get('cache_requests_total{result="negative"}', 0) >= 2), "hits and negatives")
-    after = metrics()
+                  grown(before, nginx.metrics()).get('cache_requests_total{result="hit"}', 0) >= 2 and
+                  grown(before, nginx.metrics()).get('cache_requests_total{result="negative"}', 0) >= 2), "hits and negatives")
+    after = nginx.metrics()
     t.is_((after['cache_entries{area="known"}'], after['cache_entries{area="unknown"}']), (1, 1), "two entries")
     t.ok(0 < after['cache_places_used{area="known"}'] < after['cache_places{area="known"}'] and
          after["zone_bytes"] == 1 << 20 and 0 < after["zone_free_bytes"] < 1 << 17, "how full the zone is", after)
 
     nginx.reload()
-    t.ok(wait_for(lambda: metrics()["workers"] == 2 and metrics()["links_up"] == 2), "after a reload: two workers again")
-    reloaded = metrics()
+    t.ok(wait_for(lambda: nginx.metrics()["workers"] == 2 and nginx.metrics()["links_up"] == 2), "after a reload: two workers again")
+    reloaded = nginx.metrics()
     t.is_([name for name in after if name.endswith("_total") and reloaded[name] < after[name]], [], "no counter went back")
 
     redis.stop()
-    t.ok(wait_for(lambda: metrics()["links_up"] == 0 and metrics()["watching_workers"] == 0), "Redis away: no link, no watch")
+    t.ok(wait_for(lambda: nginx.metrics()["links_up"] == 0 and nginx.metrics()["watching_workers"] == 0), "Redis away: no link, no watch")
     t.is_(nginx.get("/", alice).status, 503, "a request that cannot be answered")
-    t.is_(grown(reloaded, metrics()).get('requests_total{verdict="unavailable"}'), 1, "is counted as such")
-    t.ok(metrics()["link_failures_total"] > reloaded["link_failures_total"], "and the link's failures are")
+    t.is_(grown(reloaded, nginx.metrics()).get('requests_total{verdict="unavailable"}'), 1, "is counted as such")
+    t.ok(nginx.metrics()["link_failures_total"] > reloaded["link_failures_total"], "and the link's failures are")
 
     page = nginx.get("/metrics").text
     t.is_([word for word in (alice.hash, alice.key, alice.id, alice.user, alice.name, alice.prefix, nobody.hash)
