@@ -42,6 +42,7 @@ with Test() as t:
     t.is_((nginx.get("/metrics", method="HEAD").status, nginx.get("/metrics", method="POST").status), (200, 405),
           "GET and HEAD only")
 
+    t.ok(nginx.wait_watching(2), "both hear of changes")
     before = nginx.metrics()
     for _ in range(3):
         nginx.get("/", alice)
@@ -57,7 +58,6 @@ with Test() as t:
     after = nginx.metrics()
     t.is_(after["lookup_duration_seconds_count"] - before["lookup_duration_seconds_count"], 6, "every lookup took a time")
 
-    t.ok(nginx.wait_watching(2), "both workers hear of changes")
     before = nginx.metrics()
     nginx.get("/cached", alice)
     nginx.get("/cached", nobody)
