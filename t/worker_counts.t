@@ -27,7 +27,7 @@ def links():
 
 
 def served():
-    return all(nginx.get("/", key).saw("X-User-Id") == [key.user] for key in keys)
+    return all((answer := nginx.get("/", key)).status == 200 and answer.saw("X-User-Id") == [key.user] for key in keys)
 
 
 with Test() as t:
