@@ -39,6 +39,7 @@ std::optional<std::uint64_t> beginning_of(std::string_view hash) {
 FullPass::Report FullPass::run() {
     read_epoch();
     if (report_.rebuilt) {
+        hooks_.rebuild_begins();
         for_all_in_redis([this](std::vector<std::string>& hashes) { remove(hashes); });
         copy_rows();
         set_epoch();
@@ -69,11 +70,11 @@ void FullPass::copy_rows() {
             remember(batch);
             after = batch.last_hash;
             if (!more) return;
-            if (!hooks_.notices_wait()) continue;
+            if (!hooks_.others_wait()) continue;
         }
         if (more) mirror_.discard();
         if (!copied) hooks_.wait_for_memory();
-        hooks_.handle_notices();
+        hooks_.do_others();
         mirror_.start_after(after);
     }
 }
@@ -81,16 +82,13 @@ void FullPass::copy_rows() {
 // False: Redis is full, the batch must be tried again (rebuild only).
 bool FullPass::copy_batch(const KeyBatch& batch) {
     std::vector<const KeyBatch::Key*> keys;
-    KeyMirror::Announcements announce;
-    if (report_.rebuilt) {  // the workers are told once, at the end, that anything may have changed
+    if (report_.rebuilt) {
         for (const KeyBatch::Key& key : batch.keys)
             keys.push_back(&key);
     } else {
         keys = mirror_.different(batch);
-        for (const KeyBatch::Key* key : keys)
-            announce.push_back({key->hash, kNobodyWaits});
     }
-    if (mirror_.put(keys, announce) == FencedWriter::Outcome::full) {
+    if (mirror_.put(keys, announcement()) == FencedWriter::Outcome::full) {
         if (report_.rebuilt) return false;
         hooks_.postpone(keys);
         return true;
@@ -122,7 +120,7 @@ void FullPass::for_all_in_redis(const std::function<void(std::vector<std::string
                 hashes.emplace_back(found[i].text().substr(names_.keys.size()));
         });
         handle(hashes);
-        if (hooks_.notices_wait()) hooks_.handle_notices();
+        if (hooks_.others_wait()) hooks_.do_others();
     } while (cursor != "0");
 }
 
@@ -146,26 +144,21 @@ void FullPass::remove_strays(std::vector<std::string>& hashes) {
 }
 
 void FullPass::remove(const std::vector<std::string>& hashes) {
-    if (hashes.empty()) return;
-    KeyMirror::Announcements announce;
-    if (!report_.rebuilt) {
-        for (const std::string& hash : hashes)
-            announce.push_back({hash, kNobodyWaits});
-    }
-    mirror_.remove({hashes.begin(), hashes.end()}, announce);
+    mirror_.remove({hashes.begin(), hashes.end()}, announcement());
     report_.removed += hashes.size();
+}
+
+// After a rebuild the workers are told once, at its end, that anything may have changed.
+KeyMirror::Announcement FullPass::announcement() const {
+    using What = KeyMirror::Announcement::What;
+    return {report_.rebuilt ? What::nothing : What::each_key, {}};
 }
 
 void FullPass::set_epoch() {
     const std::string epoch = run_id_ + " " + random_token();
-    for (;;) {
-        const auto outcome = writer_.write([&](RedisClient& redis) {
-            redis.send({"SET", names_.epoch, epoch});
-            redis.send({"PUBLISH", names_.changed, format_change("", kNobodyWaits)});
-        });
-        if (outcome == FencedWriter::Outcome::written) break;
+    while (mirror_.set_epoch(epoch) == FencedWriter::Outcome::full) {
         hooks_.wait_for_memory();
-        hooks_.handle_notices();
+        hooks_.do_others();
     }
     report_.epoch = epoch;
 }

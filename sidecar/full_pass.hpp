@@ -27,10 +27,12 @@ namespace apikey {
 class FullPass {
   public:
     struct Hooks {
-        // Do notices wait? Only looks.
-        std::function<bool()> notices_wait;
-        // Handles them. May throw what a term throws.
-        std::function<void()> handle_notices;
+        // A rebuild begins: whatever is known of the workers may have been lost with the epoch.
+        std::function<void()> rebuild_begins;
+        // Is there anything else to do? Only looks; must not ask Postgres.
+        std::function<bool()> others_wait;
+        // Does it: above all handles notices. May throw what a term throws.
+        std::function<void()> do_others;
         // verify only: Redis is full, these keys must be tried again later.
         std::function<void(const std::vector<const KeyBatch::Key*>&)> postpone;
         // rebuild only: Redis is full; wait a moment before the batch is tried again.
@@ -44,8 +46,8 @@ class FullPass {
         std::string epoch;          // what apikey:epoch says now
     };
 
-    FullPass(KeyMirror& mirror, RedisClient& redis, FencedWriter& writer, const redis::Names& names, Hooks hooks)
-        : mirror_(mirror), redis_(redis), writer_(writer), names_(names), hooks_(std::move(hooks)) {}
+    FullPass(KeyMirror& mirror, RedisClient& redis, const redis::Names& names, Hooks hooks)
+        : mirror_(mirror), redis_(redis), names_(names), hooks_(std::move(hooks)) {}
 
     // Throws LeadershipLost, RedisError, PostgresError and what the hooks throw.
     Report run();
@@ -61,10 +63,10 @@ class FullPass {
     void remove_strays(std::vector<std::string>& hashes);
     void remove(const std::vector<std::string>& hashes);
     void set_epoch();
+    [[nodiscard]] KeyMirror::Announcement announcement() const;
 
     KeyMirror& mirror_;
     RedisClient& redis_;
-    FencedWriter& writer_;
     const redis::Names& names_;
     Hooks hooks_;
     std::string run_id_;

@@ -50,6 +50,16 @@ bool holds(const redis::ReplyView& reply, const KeyFields& fields) {
 
 }  // namespace
 
+KeyMirror::KeyMirror(Postgres& postgres, RedisClient& redis, FencedWriter& writer, const redis::Names& names,
+                     QuietLog& quiet, OnPublished on_published)
+    : postgres_(postgres),
+      redis_(redis),
+      writer_(writer),
+      names_(names),
+      quiet_(quiet),
+      on_published_(std::move(on_published)),
+      last_marker_(new_receipt() / 2) {}  // a late confirmation from another term is nobody's
+
 void KeyMirror::start_after(const std::string& hash) {
     postgres_.start(rows_after().c_str(), {hash});
 }
@@ -95,57 +105,86 @@ std::vector<const KeyBatch::Key*> KeyMirror::different(const KeyBatch& batch) {
     return differing;
 }
 
-void KeyMirror::remove(const std::vector<std::string_view>& hashes, const Announcements& announce) {
-    if (hashes.empty() && announce.empty()) return;
+void KeyMirror::remove(const std::vector<std::string_view>& hashes, Announcement announce) {
+    if (hashes.empty()) return;
     std::vector<std::string> names;
     names.reserve(hashes.size());
     for (const std::string_view hash : hashes)
         names.push_back(names_.key(hash));
-    std::vector<std::string> messages;
-    messages.reserve(announce.size());
-    for (const Announcement& one : announce)
-        messages.push_back(format_change(one.hash, one.receipt));
-    writer_.remove(names, names_.changed, messages);
+    Membership workers = writer_.remove(names, messages_for(hashes, announce, true));
+    hand_on(hashes.size(), std::move(announce), std::move(workers));
 }
 
-FencedWriter::Outcome KeyMirror::put(const std::vector<const KeyBatch::Key*>& keys, const Announcements& announce) {
+FencedWriter::Outcome KeyMirror::put(const std::vector<const KeyBatch::Key*>& keys, Announcement announce) {
+    if (keys.empty()) return FencedWriter::Outcome::written;
+    Membership workers;
     std::span<const KeyBatch::Key* const> rest(keys);
     while (!rest.empty()) {
         const auto piece = rest.first(std::min(rest.size(), kPiece));
         rest = rest.subspan(piece.size());
-        const auto outcome = put_piece(piece, rest.empty() ? announce : Announcements{});
+        std::vector<std::string_view> hashes;
+        for (const KeyBatch::Key* key : piece)
+            hashes.push_back(key->hash);
+        const auto outcome = writer_.write([&](RedisClient& redis) { send_images(redis, piece); },
+                                           messages_for(hashes, announce, rest.empty()), workers);
         if (outcome == FencedWriter::Outcome::full) return outcome;
     }
+    hand_on(keys.size(), std::move(announce), std::move(workers));
     return FencedWriter::Outcome::written;
 }
 
-FencedWriter::Outcome KeyMirror::put_piece(std::span<const KeyBatch::Key* const> keys, const Announcements& announce) {
+void KeyMirror::send_images(RedisClient& redis, std::span<const KeyBatch::Key* const> keys) const {
     std::vector<std::string> names;
     names.reserve(keys.size());
     for (const KeyBatch::Key* key : keys)
         names.push_back(names_.key(key->hash));
     std::vector<std::string_view> remove{"DEL"};
     remove.insert(remove.end(), names.begin(), names.end());
-    return writer_.write([&](RedisClient& redis) {
-        redis.send(remove);  // no field of an older image stays
-        std::array<std::string_view, 2 + 2 * kFactFields.size()> command{"HSET"};
-        for (std::size_t i = 0; i < keys.size(); ++i) {
-            const auto values = keys[i]->fields.values();
-            command[1] = names[i];
-            for (std::size_t field = 0; field < values.size(); ++field) {
-                command[2 + 2 * field] = kFactFields[field];
-                command[3 + 2 * field] = values[field];
-            }
-            redis.send(command);
+    redis.send(remove);  // no field of an older image stays
+    std::array<std::string_view, 2 + 2 * kFactFields.size()> command{"HSET"};
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+        const auto values = keys[i]->fields.values();
+        command[1] = names[i];
+        for (std::size_t field = 0; field < values.size(); ++field) {
+            command[2 + 2 * field] = kFactFields[field];
+            command[3 + 2 * field] = values[field];
         }
-        announce_all(redis, announce);
-    });
+        redis.send(command);
+    }
 }
 
-void KeyMirror::announce_all(RedisClient& redis, const Announcements& announce) const {
-    for (const Announcement& one : announce) {
-        redis.send({"PUBLISH", names_.changed, format_change(one.hash, one.receipt)});
-    }
+void KeyMirror::announce_any(std::vector<Receipt> receipts) {
+    Announcement announce{Announcement::What::any_key, std::move(receipts)};
+    Membership workers = writer_.remove({}, messages_for({}, announce, true));
+    hand_on(0, std::move(announce), std::move(workers));
+}
+
+FencedWriter::Outcome KeyMirror::set_epoch(const std::string& epoch) {
+    Announcement announce{Announcement::What::any_key, {}};
+    Membership workers;
+    const auto outcome = writer_.write([&](RedisClient& redis) { redis.send({"SET", names_.epoch, epoch}); },
+                                       messages_for({}, announce, true), workers);
+    if (outcome == FencedWriter::Outcome::written) hand_on(0, std::move(announce), std::move(workers));
+    return outcome;
+}
+
+// All with receipt 0 but the last of the whole batch, which asks the workers for their confirmation.
+FencedWriter::Messages KeyMirror::messages_for(std::span<const std::string_view> hashes, const Announcement& announce,
+                                               bool last) {
+    FencedWriter::Messages messages;
+    if (announce.what == Announcement::What::nothing) return messages;
+    const Receipt marker = last ? ++last_marker_ : kNobodyWaits;
+    if (announce.what == Announcement::What::any_key) return {format_change("", marker)};
+    messages.reserve(hashes.size());
+    for (std::size_t i = 0; i < hashes.size(); ++i)
+        messages.push_back(format_change(hashes[i], i + 1 == hashes.size() ? marker : kNobodyWaits));
+    return messages;
+}
+
+void KeyMirror::hand_on(std::size_t keys, Announcement announce, Membership workers) {
+    if (announce.what == Announcement::What::nothing) return;
+    on_published_({last_marker_, keys, announce.what == Announcement::What::any_key, std::move(announce.receipts),
+                   std::move(workers)});
 }
 
 }  // namespace apikey

@@ -3,12 +3,14 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "core/redis/names.hpp"
+#include "sidecar/confirmations.hpp"
 #include "sidecar/fenced_writer.hpp"
 #include "sidecar/key_row.hpp"
 #include "sidecar/log.hpp"
@@ -33,8 +35,11 @@ class KeyMirror {
   public:
     static constexpr int kBatch = 500;
 
-    KeyMirror(Postgres& postgres, RedisClient& redis, FencedWriter& writer, const redis::Names& names, QuietLog& quiet)
-        : postgres_(postgres), redis_(redis), writer_(writer), names_(names), quiet_(quiet) {}
+    // Is called for every batch that was published, and who must confirm it.
+    using OnPublished = std::function<void(const Confirmations::Batch&)>;
+
+    KeyMirror(Postgres& postgres, RedisClient& redis, FencedWriter& writer, const redis::Names& names, QuietLog& quiet,
+              OnPublished on_published);
 
     // The active rows after `hash` in the order of key_hash: start() asks for them, take() waits for them,
     // discard() does not want them any more. In between read() must not be called.
@@ -46,28 +51,36 @@ class KeyMirror {
     // Which of the batch's keys Redis does not hold exactly so.
     std::vector<const KeyBatch::Key*> different(const KeyBatch& batch);
 
-    // What the workers are told, beside the write itself.
+    // What the workers are told in the same step as the write, and who waits for it.
     struct Announcement {
-        std::string_view hash;  // empty: any key may have changed
-        Receipt receipt = kNobodyWaits;
+        enum class What : unsigned char { nothing, each_key, any_key };
+        What what = What::each_key;
+        std::vector<Receipt> receipts;  // one for each part of a client's change (confirmations.hpp)
     };
-    using Announcements = std::vector<Announcement>;
 
     // Deleting needs no memory, so this always succeeds while we lead.
-    void remove(const std::vector<std::string_view>& hashes, const Announcements& announce);
-    // Replaces the keys' images completely. `full`: not all of them were written.
-    FencedWriter::Outcome put(const std::vector<const KeyBatch::Key*>& keys, const Announcements& announce);
+    void remove(const std::vector<std::string_view>& hashes, Announcement announce);
+    // Replaces the keys' images completely. `full`: not all of them were written, and nothing counts as published.
+    FencedWriter::Outcome put(const std::vector<const KeyBatch::Key*>& keys, Announcement announce);
+    // Any key may have changed.
+    void announce_any(std::vector<Receipt> receipts);
+    // The same, together with the proof that every active key is in Redis.
+    FencedWriter::Outcome set_epoch(const std::string& epoch);
 
   private:
     KeyBatch batch_of(PgResult result);
-    FencedWriter::Outcome put_piece(std::span<const KeyBatch::Key* const> keys, const Announcements& announce);
-    void announce_all(RedisClient& redis, const Announcements& announce) const;
+    void send_images(RedisClient& redis, std::span<const KeyBatch::Key* const> keys) const;
+    FencedWriter::Messages messages_for(std::span<const std::string_view> hashes, const Announcement& announce,
+                                        bool last);
+    void hand_on(std::size_t keys, Announcement announce, Membership workers);
 
     Postgres& postgres_;
     RedisClient& redis_;
     FencedWriter& writer_;
     const redis::Names& names_;
     QuietLog& quiet_;
+    OnPublished on_published_;
+    Confirmations::Marker last_marker_ = 0;
 };
 
 }  // namespace apikey

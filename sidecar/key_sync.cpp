@@ -50,11 +50,23 @@ void KeySync::one_term() {
     options.stop = &stop_;
     Postgres postgres(settings_.postgres, options);
     require_schema(postgres);
+    postgres.execute(std::string("LISTEN ") + kChangedChannel + "; LISTEN " + kDoneChannel);
     const std::string token = wait_for_lease(postgres);
+    postgres.execute(std::string("UNLISTEN ") + kDoneChannel);
+    lead(postgres, token);
+}
+
+void KeySync::lead(Postgres& postgres, const std::string& token) {
     RedisClient redis(redis_target_);
     spdlog::info("leading: Postgres answers, Redis at {} answers", redis::display(settings_.redis));
-    LeaderTerm term({postgres, redis, lease_, names_, stop_, quiet_}, token);
-    term.lead();
+    LeaderTerm term({postgres, redis, redis_target_, lease_, names_, stop_, quiet_}, token);
+    try {
+        term.lead(untold_.take(Clock::now()));
+    } catch (...) {
+        for (const Receipt receipt : term.untold())
+            untold_.heard(receipt, Clock::now());
+        throw;
+    }
 }
 
 std::string KeySync::wait_for_lease(Postgres& postgres) {
@@ -65,10 +77,20 @@ std::string KeySync::wait_for_lease(Postgres& postgres) {
         lease_.changed().clear();
         std::string token = lease_.token();
         if (!token.empty()) return token;
-        if (wait_readable({postgres.socket(), stop_.fd(), lease_.changed().fd()}, LeaderTerm::kHeartbeatEvery)) {
-            postgres.take_notifications();  // notices that the connection is gone
-        } else {
+        if (!wait_readable({postgres.socket(), stop_.fd(), lease_.changed().fd()}, LeaderTerm::kHeartbeatEvery)) {
             postgres.query_within(LeaderTerm::kHeartbeatEvery, "SELECT 1");
+        }
+        stand_by(postgres);
+    }
+}
+
+// Remembers who waits; also notices that the connection is gone.
+void KeySync::stand_by(Postgres& postgres) {
+    for (const PgNotification& notification : postgres.take_notifications()) {
+        if (notification.channel == kDoneChannel) {
+            if (const auto done = parse_done(notification.payload)) untold_.told(done->receipt);
+        } else if (const auto change = parse_change(notification.payload)) {
+            untold_.heard(change->receipt, Clock::now());
         }
     }
 }

@@ -1,7 +1,8 @@
 // Keeps the keys in Redis as Postgres has them, for ever: connects to both, competes for the lease, leads a
 // term, and when that ends for any reason waits a moment and begins again. Runs in one thread.
 //
-// Postgres first: who cannot reach it must not hold the lease, so that another apikeyd which can may lead.
+// Postgres first: who cannot reach it must not hold the lease, so that another apikeyd which can may lead. Who stands by
+// listens, too: when the leader dies, its successor tells the clients that still wait.
 #pragma once
 
 #include <string>
@@ -10,6 +11,7 @@
 #include "sidecar/event_fd.hpp"
 #include "sidecar/leader_lease.hpp"
 #include "sidecar/log.hpp"
+#include "sidecar/notice.hpp"
 #include "sidecar/postgres.hpp"
 #include "sidecar/redis_client.hpp"
 #include "sidecar/settings.hpp"
@@ -27,6 +29,8 @@ class KeySync {
   private:
     void one_term();
     std::string wait_for_lease(Postgres& postgres);
+    void stand_by(Postgres& postgres);
+    void lead(Postgres& postgres, const std::string& token);
 
     const Settings& settings_;
     const EventFd& stop_;
@@ -34,6 +38,7 @@ class KeySync {
     redis::Names names_;
     QuietLog quiet_;
     LeaderLease lease_;
+    UntoldReceipts untold_;
 };
 
 }  // namespace apikey

@@ -12,11 +12,10 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// One announcement per receipt; one with 0 where nobody waits.
-void announce(KeyMirror::Announcements& to, std::string_view hash, const std::set<Receipt>& receipts) {
-    if (receipts.empty()) to.push_back({hash, kNobodyWaits});
-    for (const Receipt receipt : receipts)
-        to.push_back({hash, receipt});
+using Announcement = KeyMirror::Announcement;
+
+void append(std::vector<Receipt>& to, const std::set<Receipt>& receipts) {
+    to.insert(to.end(), receipts.begin(), receipts.end());
 }
 
 }  // namespace
@@ -24,52 +23,63 @@ void announce(KeyMirror::Announcements& to, std::string_view hash, const std::se
 LeaderTerm::LeaderTerm(Parts parts, const std::string& token)
     : parts_(parts),
       token_(token),
-      writer_(parts.redis, parts.names.leader, token),
-      mirror_(parts.postgres, parts.redis, writer_, parts.names, parts.quiet),
+      writer_(parts.redis, parts.names, token),
+      mirror_(parts.postgres, parts.redis, writer_, parts.names, parts.quiet,
+              [this](const Confirmations::Batch& batch) { collector_.published(batch); }),
+      collector_(parts.target, parts.names,
+                 {parts.postgres, writer_, parts.quiet, [this] { mirror_.announce_any({}); }}),
       next_heartbeat_(Clock::now() + kHeartbeatEvery) {}
 
-void LeaderTerm::lead() {
-    parts_.postgres.execute(std::string("LISTEN ") + kChangedChannel);
+void LeaderTerm::lead(const std::vector<Receipt>& heard) {
+    for (const Receipt receipt : heard)
+        add({std::nullopt, receipt});
     full_pass();
     for (;;) {
-        tell_waiting();
-        wait();
+        serve_clients();
+        collect();  // what came while they were told does not make the socket readable again
+        if (!pending_.has_keys() && !pending_.wants_full_pass()) wait();
         collect();
         if (Clock::now() >= next_retry_) retry_postponed();
         handle_key_changes();
-        tell_waiting();  // before a pass, which takes its time
-        if (pending_.wants_full_pass() || Clock::now() >= next_pass_) full_pass();
+        if (!pending_.wants_full_pass() && Clock::now() < next_pass_) continue;
+        serve_clients();  // before a pass, which takes its time
+        full_pass();
     }
+}
+
+// The notices of one transaction arrive in pieces, and its receipt must not be told as in force when only the first of
+// them is. Postgres sends them without a break: once a query that was asked after the first notice is answered (as
+// apply() and a full pass ask), all have arrived, and collect() hears them.
+void LeaderTerm::serve_clients() {
+    collect();
+    collector_.work();
 }
 
 void LeaderTerm::full_pass() {
     const std::set<Receipt> receipts = pending_.take_full_pass();
     const auto began = Clock::now();
     FullPass::Hooks hooks;
-    hooks.notices_wait = [this] {
+    hooks.rebuild_begins = [this] { collector_.distrust_members(); };
+    hooks.others_wait = [this] {
         collect();
-        return pending_.has_keys();
+        return collector_.take() || pending_.has_keys();
     };
-    hooks.handle_notices = [this] {
+    hooks.do_others = [this] {
         collect();
         handle_key_changes();
-        tell_waiting();
+        serve_clients();
     };
     hooks.postpone = [this](const std::vector<const KeyBatch::Key*>& keys) {
         for (const KeyBatch::Key* key : keys)
             postpone(std::string(key->hash), {});
     };
     hooks.wait_for_memory = [this] { wait_for_memory(); };
-    FullPass pass(mirror_, parts_.redis, writer_, parts_.names, hooks);
+    FullPass pass(mirror_, parts_.redis, parts_.names, hooks);
     const FullPass::Report report = pass.run();
 
-    KeyMirror::Announcements confirm;
-    for (const Receipt receipt : receipts)
-        confirm.push_back({"", receipt});
-    mirror_.remove({}, confirm);
     parts_.lease.guard_epoch(report.epoch);
-    epoch_set_ = true;
-    applied_.insert(receipts.begin(), receipts.end());
+    if (!receipts.empty()) mirror_.announce_any({receipts.begin(), receipts.end()});
+    collector_.members_complete();
     next_pass_ = Clock::now() + kVerifyEvery;
     log_pass(report, Clock::now() - began);
 }
@@ -87,15 +97,15 @@ void LeaderTerm::log_pass(const FullPass::Report& report, Clock::duration took) 
 }
 
 void LeaderTerm::wait() {
-    auto until = std::min(next_pass_, next_heartbeat_);
+    auto until = std::min({next_pass_, next_heartbeat_, collector_.next_event()});
     if (!postponed_.empty()) until = std::min(until, next_retry_);
     const auto left = std::chrono::ceil<milliseconds>(until - Clock::now());
-    wait_readable({parts_.postgres.socket(), parts_.stop.fd(), parts_.lease.changed().fd()},
+    wait_readable({parts_.postgres.socket(), collector_.descriptor(), parts_.stop.fd(), parts_.lease.changed().fd()},
                   std::max(left, milliseconds(0)));
     check_still_leading();
     if (Clock::now() >= next_heartbeat_) {
         parts_.postgres.query_within(kHeartbeatEvery, "SELECT 1");
-        parts_.redis.text({"PING"});  // also keeps a server with an idle timeout from closing it
+        collector_.look_after_members();  // also keeps a server with an idle timeout from closing the connection
         next_heartbeat_ = Clock::now() + kHeartbeatEvery;
     }
 }
@@ -115,19 +125,28 @@ void LeaderTerm::check_still_leading() {
 void LeaderTerm::collect() {
     check_still_leading();
     for (const PgNotification& notification : parts_.postgres.take_notifications()) {
+        if (notification.channel != kChangedChannel) continue;
         const auto change = parse_change(notification.payload);
         if (change) {
-            pending_.add(*change);
+            add(*change);
         } else {
             parts_.quiet.warn("somebody sent a NOTIFY apikey_changed that is no notice; ignored");
         }
     }
 }
 
+void LeaderTerm::add(const Change& change) {
+    if (pending_.add(change)) collector_.heard(change.receipt);
+    if (!change.key || postponed_.empty()) return;
+    // Whatever was to be tried again, this is newer.
+    const auto postponed = postponed_.extract(to_hex_string(*change.key));
+    if (!postponed.empty()) make_pending(postponed);
+}
+
 void LeaderTerm::handle_key_changes() {
     while (pending_.has_keys()) {
         apply(pending_.take_keys(KeyMirror::kBatch));
-        collect();
+        serve_clients();
     }
 }
 
@@ -139,29 +158,26 @@ void LeaderTerm::apply(const PendingChanges::ByHash& changes) {
 
     std::unordered_set<std::string_view> active;
     std::vector<const KeyBatch::Key*> put;
-    KeyMirror::Announcements put_announce;
+    Announcement put_announce;
     for (const KeyBatch::Key& key : batch.keys) {
         active.insert(key.hash);
         put.push_back(&key);
-        announce(put_announce, key.hash, changes.find(key.hash)->second);
+        append(put_announce.receipts, changes.find(key.hash)->second);
     }
     std::vector<std::string_view> gone;
-    KeyMirror::Announcements gone_announce;
+    Announcement gone_announce;
     for (const auto& [hash, receipts] : changes) {
-        postponed_.erase(hash);  // whatever was to be tried again, this is newer
         if (active.contains(hash)) continue;
         gone.emplace_back(hash);
-        announce(gone_announce, hash, receipts);
+        append(gone_announce.receipts, receipts);
     }
-    // Apart from each other: a revocation must not fail because Redis has no memory for a new key.
-    mirror_.remove(gone, gone_announce);
-    const bool full = mirror_.put(put, put_announce) == FencedWriter::Outcome::full;
-    for (const auto& [hash, receipts] : changes) {
-        if (full && active.contains(hash)) {
-            postpone(hash, receipts);
-        } else {
-            applied_.insert(receipts.begin(), receipts.end());
-        }
+    // Apart from each other: a revocation must not fail because Redis has no memory for a new key. So each has its own
+    // marker, and a receipt that is in both waits for both.
+    mirror_.remove(gone, std::move(gone_announce));
+    if (mirror_.put(put, std::move(put_announce)) == FencedWriter::Outcome::written) return;
+    for (const KeyBatch::Key* key : put) {
+        const auto& [hash, receipts] = *changes.find(key->hash);
+        postpone(hash, receipts);
     }
 }
 
@@ -172,31 +188,16 @@ void LeaderTerm::postpone(const std::string& hash, const std::set<Receipt>& rece
 }
 
 void LeaderTerm::retry_postponed() {
-    for (const auto& [hash, receipts] : std::exchange(postponed_, {})) {
-        pending_.add({from_hex(hash), kNobodyWaits});
-        for (const Receipt receipt : receipts)
-            pending_.add({from_hex(hash), receipt});
-    }
+    while (!postponed_.empty())
+        make_pending(postponed_.extract(postponed_.begin()));
 }
 
-void LeaderTerm::tell_waiting() {
-    if (!epoch_set_ || applied_.empty()) return;
-    std::vector<std::string> payloads;
-    std::set<Receipt> later;
-    for (const Receipt receipt : applied_) {
-        const bool in_part = pending_.waits_for(receipt) ||
-                             std::any_of(postponed_.begin(), postponed_.end(),
-                                         [&](const auto& entry) { return entry.second.contains(receipt); });
-        if (in_part) {
-            later.insert(receipt);
-        } else {
-            payloads.push_back(format_done({receipt, 0, 0}));
-        }
+void LeaderTerm::make_pending(const PendingChanges::ByHash::node_type& postponed) {
+    const auto key = from_hex(postponed.key());
+    pending_.add({key, kNobodyWaits});
+    for (const Receipt receipt : postponed.mapped()) {
+        if (!pending_.add({key, receipt})) collector_.same_as_another(receipt);
     }
-    applied_ = std::move(later);
-    if (payloads.empty()) return;
-    parts_.postgres.query("SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS payload",
-                          {kDoneChannel, array_literal(payloads)});
 }
 
 }  // namespace apikey

@@ -2,8 +2,9 @@
 // or with Redis. Then everything is dropped, connections too, and the next term begins from nothing: LISTEN
 // first, then a full pass, so that no change can fall in between (C9).
 //
-// A change is in force when Redis has it. Then whoever waits for its receipt is told over apikey_done; but
-// not before the epoch is set, since until then nginx trusts nothing that Redis says.
+// A change is in force when Redis has it and the workers have confirmed that they have applied it. Then whoever waits
+// for its receipt is told over apikey_done; but not before the epoch is set, since until then nginx trusts nothing that
+// Redis says.
 #pragma once
 
 #include <chrono>
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "core/redis/names.hpp"
+#include "sidecar/confirmation_collector.hpp"
 #include "sidecar/event_fd.hpp"
 #include "sidecar/fenced_writer.hpp"
 #include "sidecar/full_pass.hpp"
@@ -33,41 +35,47 @@ class LeaderTerm {
     struct Parts {
         Postgres& postgres;
         RedisClient& redis;
+        const RedisTarget& target;  // for a second connection
         LeaderLease& lease;
         const redis::Names& names;
         const EventFd& stop;
         QuietLog& quiet;
     };
-    // `token`: of the lease, which is held.
+    // `token`: of the lease, which is held. Postgres LISTENs to apikey_changed. Throws as lead() does.
     LeaderTerm(Parts parts, const std::string& token);
 
-    // Leads until something throws: Stopped, LeadershipLost, PostgresError, RedisError.
-    [[noreturn]] void lead();
+    // Leads until something throws: Stopped, LeadershipLost, PostgresError, RedisError. `heard`: receipts of changes
+    // that were committed before; whoever waits for them is told after the first full pass.
+    [[noreturn]] void lead(const std::vector<Receipt>& heard);
+
+    // Receipts that nobody was told about yet.
+    [[nodiscard]] std::vector<Receipt> untold() const { return collector_.untold(); }
 
   private:
     using Clock = std::chrono::steady_clock;
 
     void full_pass();
     void log_pass(const FullPass::Report& report, Clock::duration took) const;
-    // Waits for notices, the next pass or the next retry.
+    // Waits for notices, confirmations, the next pass or the next retry.
     void wait();
     void wait_for_memory();
     void check_still_leading();
     void collect();
+    void add(const Change& change);
+    void serve_clients();
     void handle_key_changes();
     void apply(const PendingChanges::ByHash& changes);
     void postpone(const std::string& hash, const std::set<Receipt>& receipts);
     void retry_postponed();
-    void tell_waiting();
+    void make_pending(const PendingChanges::ByHash::node_type& postponed);
 
     Parts parts_;
     std::string token_;
     FencedWriter writer_;
     KeyMirror mirror_;
+    ConfirmationCollector collector_;
     PendingChanges pending_;
     PendingChanges::ByHash postponed_;  // Redis was full
-    std::set<Receipt> applied_;         // in Redis, their waiters not told yet
-    bool epoch_set_ = false;
     Clock::time_point next_pass_;
     Clock::time_point next_retry_;
     Clock::time_point next_heartbeat_;

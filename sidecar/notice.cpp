@@ -48,14 +48,10 @@ std::string format_done(const Done& done) {
            std::to_string(done.expected);
 }
 
-void PendingChanges::add(const Change& change) {
-    if (!change.key) {
-        full_pass_ = true;
-        if (change.receipt != kNobodyWaits) full_pass_receipts_.insert(change.receipt);
-        return;
-    }
-    auto& receipts = by_hash_[to_hex_string(*change.key)];
-    if (change.receipt != kNobodyWaits) receipts.insert(change.receipt);
+bool PendingChanges::add(const Change& change) {
+    if (!change.key) full_pass_ = true;
+    auto& receipts = change.key ? by_hash_[to_hex_string(*change.key)] : full_pass_receipts_;
+    return change.receipt != kNobodyWaits && receipts.insert(change.receipt).second;
 }
 
 PendingChanges::ByHash PendingChanges::take_keys(std::size_t most) {
@@ -71,10 +67,21 @@ std::set<Receipt> PendingChanges::take_full_pass() {
     return std::exchange(full_pass_receipts_, {});
 }
 
-bool PendingChanges::waits_for(Receipt receipt) const {
-    return full_pass_receipts_.contains(receipt) ||
-           std::any_of(by_hash_.begin(), by_hash_.end(),
-                       [&](const auto& entry) { return entry.second.contains(receipt); });
+void UntoldReceipts::heard(Receipt receipt, Time now) {
+    if (receipt == kNobodyWaits) return;
+    if (receipts_.size() >= kMost) {
+        std::erase_if(receipts_, [&](const auto& entry) { return entry.second + kRemember < now; });
+    }
+    if (receipts_.size() < kMost) receipts_.try_emplace(receipt, now);
+}
+
+std::vector<Receipt> UntoldReceipts::take(Time now) {
+    std::vector<Receipt> taken;
+    for (const auto& [receipt, since] : receipts_) {
+        if (since + kRemember >= now) taken.push_back(receipt);
+    }
+    receipts_.clear();
+    return taken;
 }
 
 }  // namespace apikey

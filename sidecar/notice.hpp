@@ -5,6 +5,8 @@
 // A receipt names the change for whoever waits for it; 0 = nobody does.
 #pragma once
 
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -44,20 +46,35 @@ class PendingChanges {
   public:
     using ByHash = std::map<std::string, std::set<Receipt>, std::less<>>;
 
-    void add(const Change& change);
+    // False: this receipt waited for this already (or nobody waits).
+    bool add(const Change& change);
     [[nodiscard]] bool has_keys() const noexcept { return !by_hash_.empty(); }
     [[nodiscard]] bool wants_full_pass() const noexcept { return full_pass_; }
     // Up to `most` keys with the receipts that wait for them.
     ByHash take_keys(std::size_t most);
     // The receipts that wait for a full pass, which the caller now makes.
     std::set<Receipt> take_full_pass();
-    // Does anything that waits carry this receipt? One transaction may change many keys under one.
-    [[nodiscard]] bool waits_for(Receipt receipt) const;
 
   private:
     ByHash by_hash_;
     bool full_pass_ = false;
     std::set<Receipt> full_pass_receipts_;
+};
+
+// Receipts that somebody may still wait for, between two terms: the next one's full pass covers their changes, whoever
+// leads then.
+class UntoldReceipts {
+  public:
+    using Time = std::chrono::steady_clock::time_point;
+    static constexpr std::chrono::seconds kRemember{60};  // nobody waits for longer
+    static constexpr std::size_t kMost = 100'000;
+
+    void heard(Receipt receipt, Time now);
+    void told(Receipt receipt) { receipts_.erase(receipt); }
+    std::vector<Receipt> take(Time now);
+
+  private:
+    std::map<Receipt, Time> receipts_;
 };
 
 }  // namespace apikey

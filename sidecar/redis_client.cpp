@@ -1,12 +1,16 @@
 #include "sidecar/redis_client.hpp"
 
+#include <sys/socket.h>
+
 #include <array>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/connect.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/write.hpp>
+#include <cerrno>
 #include <fstream>
+#include <system_error>
 #include <utility>
 
 #include "sidecar/settings.hpp"
@@ -161,6 +165,27 @@ void RedisClient::exchange(const OnReply& on_reply) {
     }
 }
 
+void RedisClient::push() {
+    deadline_ = Clock::now() + timeout_;
+    write_all();
+}
+
+void RedisClient::take(const OnReply& on_reply) {
+    std::size_t nth = 0;
+    static const redis::Reply kNone;
+    redis::Pipeline::Answer answer{0, redis::ReplyView(kNone, 0)};
+    for (;;) {
+        if (pipeline_.outstanding() == 0) pipeline_.expect(0);
+        switch (pipeline_.next(&answer)) {
+            case redis::Pipeline::Next::answer: on_reply(nth++, answer.reply); break;
+            case redis::Pipeline::Next::need_bytes:
+                if (!read_now()) return;
+                break;
+            case redis::Pipeline::Next::failed: fail("sent " + pipeline_.failure());
+        }
+    }
+}
+
 std::string RedisClient::text(std::initializer_list<std::string_view> arguments) {
     std::string answer;
     send(arguments);
@@ -221,6 +246,16 @@ std::string_view RedisClient::read_bytes() {
         });
     });
     return {buffer_.data(), count};
+}
+
+// False: nothing has come.
+bool RedisClient::read_now() {
+    const ssize_t count = recv(socket_.native_handle(), buffer_.data(), buffer_.size(), MSG_DONTWAIT);
+    if (count < 0 && (errno == EAGAIN || errno == EINTR)) return false;
+    if (count < 0) fail(std::generic_category().message(errno));
+    if (count == 0) fail("it closed the connection");
+    feed({buffer_.data(), static_cast<std::size_t>(count)});
+    return true;
 }
 
 }  // namespace apikey

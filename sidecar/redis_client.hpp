@@ -55,6 +55,15 @@ class RedisClient {
     using OnReply = std::function<void(std::size_t nth, const redis::ReplyView& reply)>;
     void exchange(const OnReply& on_reply);
 
+    // --- after SUBSCRIBE, when replies come that answer no command ---
+
+    // Readable when take() may find something.
+    [[nodiscard]] int descriptor() { return socket_.native_handle(); }
+    // Sends what is queued; its replies come out of take() like everything else.
+    void push();
+    // Hands over what has come, without waiting. Throws RedisError, also when the connection is gone.
+    void take(const OnReply& on_reply);
+
     // One command whose reply must be text or nil (nil reads as empty), e.g. GET. Error replies throw.
     std::string text(std::initializer_list<std::string_view> arguments);
 
@@ -74,6 +83,7 @@ class RedisClient {
     void write_tls_output();
     std::string_view read_bytes();
     [[noreturn]] void fail(const std::string& why) const;
+    bool read_now();
     // Runs what `start` began until it calls back or the deadline passes.
     template <class Start>
     void complete(const char* doing, Start start);

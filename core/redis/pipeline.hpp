@@ -36,6 +36,9 @@ class Pipeline {
     void send(Tag tag, std::span<const std::string_view> arguments);
     void send(Tag tag, std::initializer_list<std::string_view> arguments);
 
+    // A subscription brings replies that answer no command: takes one more, with this tag.
+    void expect(Tag tag) { expected_.push_back(tag); }
+
     // Bytes that wait to be written; valid until the next send(). written() takes `count` of them
     // off.
     [[nodiscard]] std::string_view output() const noexcept;

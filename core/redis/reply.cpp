@@ -7,13 +7,6 @@ namespace {
 
 constexpr std::size_t kMaxCodeChars = 24;
 
-// The place after the node at `at` and everything below it.
-std::size_t skip(const Reply& reply, std::size_t at) noexcept {
-    for (std::size_t open = 1; open > 0; --open)
-        open += reply.nodes[at++].elements;
-    return at;
-}
-
 }  // namespace
 
 std::string_view ReplyView::text() const noexcept {
@@ -21,11 +14,18 @@ std::string_view ReplyView::text() const noexcept {
     return std::string_view(reply_->bytes).substr(node().offset, node().length);
 }
 
+std::size_t ReplyView::after() const noexcept {
+    std::size_t at = node_;
+    for (std::size_t open = 1; open > 0; --open)
+        open += reply_->nodes[at++].elements;
+    return at;
+}
+
 ReplyView ReplyView::operator[](std::size_t index) const noexcept {
-    std::size_t at = node_ + 1;
+    ReplyView element(*reply_, node_ + 1);
     for (; index > 0; --index)
-        at = skip(*reply_, at);
-    return {*reply_, at};
+        element.node_ = element.after();
+    return element;
 }
 
 std::string_view info_field(std::string_view info, std::string_view field) noexcept {

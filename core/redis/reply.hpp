@@ -48,9 +48,18 @@ class ReplyView {
     [[nodiscard]] std::size_t size() const noexcept { return node().elements; }
     // Arrays: element `index`, which must be less than size(). Walks over the elements before it.
     [[nodiscard]] ReplyView operator[](std::size_t index) const noexcept;
+    // Arrays: hands over one element after the other.
+    template <class Visit>
+    void for_each(Visit visit) const {
+        ReplyView element(*reply_, node_ + 1);
+        for (std::size_t i = 0; i < size(); ++i, element.node_ = element.after())
+            visit(element);
+    }
 
   private:
     [[nodiscard]] const Reply::Node& node() const noexcept { return reply_->nodes[node_]; }
+    // The place after this node and everything below it.
+    [[nodiscard]] std::size_t after() const noexcept;
 
     const Reply* reply_ = nullptr;
     std::size_t node_ = 0;

@@ -48,14 +48,16 @@ void run_sync(const Arguments& arguments) {
     KeyCommand command(arguments);
     command.postgres.query("SELECT pg_notify($1, $2)", {kChangedChannel, format_change("", command.receipt)});
     const Confirmation confirmation = command.wait(kWaitForPass);
-    if (!confirmation.in_force()) throw Refusal{"no apikeyd has done a full pass within 60 s; does it run?"};
+    if (!confirmation.done) throw Refusal{"no apikeyd has done a full pass within 60 s; does it run?"};
     if (arguments.json) {
         Json json = {{"success", true}};
         add_confirmation(json, confirmation);
         print_json(json);
-        return;
+    } else {
+        std::cout << "Redis has exactly the active keys"
+                  << (confirmation.in_force() ? by_whom(confirmation, ", confirmed by") : "") << "\n";
     }
-    std::cout << "Redis has exactly the active keys (" << confirmation.milliseconds << " ms)\n";
+    remark(confirmation);
 }
 
 }  // namespace apikey

@@ -35,7 +35,7 @@ void run_create(const Arguments& arguments) {
         add_confirmation(json, confirmation);
         print_json(json);
     } else {
-        print_made_key(made);
+        print_made_key(made, confirmation);
     }
     remark(confirmation);
 }
@@ -64,7 +64,7 @@ void run_revoke(const Arguments& arguments) {
         add_confirmation(json, confirmation);
         print_json(json);
     } else if (confirmation.in_force()) {
-        std::cout << record.id << " is revoked and refused (" << confirmation.milliseconds << " ms)\n";
+        std::cout << record.id << " is refused" << by_whom(confirmation, " by") << "\n";
     } else {
         std::cout << record.id << " is revoked\n";
     }
@@ -84,7 +84,7 @@ void run_rotate(const Arguments& arguments) {
         add_confirmation(json, confirmation);
         print_json(json);
     } else {
-        print_made_key(rotated.made);
+        print_made_key(rotated.made, confirmation);
         std::cout << "The old key " << rotated.old.id << " ends at " << rotated.old.expires_at.value_or("never")
                   << ".\n";
     }

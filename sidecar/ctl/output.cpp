@@ -10,6 +10,11 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::size_t kColumns = 8;
+
+// How long a change that is not confirmed may be without effect; nginx' configuration has the figures.
+constexpr const char* kBound = "valid + stale (api_key_cache)";
+constexpr const char* kBoundWithoutApikeyd = "valid + stale (api_key_cache) once apikeyd has written it to Redis";
+
 using Line = std::array<std::string, kColumns>;
 
 Json or_null(const std::optional<std::string>& text) {
@@ -69,24 +74,40 @@ void add_confirmation(Json& json, const Confirmation& confirmation) {
     json["confirmed"] = done.confirmed;
     json["expected"] = done.expected;
     json["milliseconds"] = confirmation.milliseconds;
+    if (!confirmation.in_force()) json["bound"] = confirmation.done ? kBound : kBoundWithoutApikeyd;
+}
+
+std::string by_whom(const Confirmation& confirmation, const char* preposition) {
+    const Done done = confirmation.done.value_or(Done{});
+    const std::string took = " (" + std::to_string(confirmation.milliseconds) + " ms)";
+    if (done.expected == 0) return "; no nginx worker is registered" + took;
+    const std::string figures = std::to_string(done.confirmed) + " of " + std::to_string(done.expected);
+    return preposition + std::string(done.expected == 1 ? " " : " all ") + figures +
+           (done.expected == 1 ? " nginx worker" : " nginx workers") + took;
 }
 
 void remark(const Confirmation& confirmation) {
     if (confirmation.in_force()) return;
     if (!confirmation.done) {
-        std::cerr << "recorded, not in force until apikeyd runs and can write to Redis (none answered within "
-                  << confirmation.milliseconds << " ms)\n";
+        std::cerr << "recorded, not in force until apikeyd runs and can write to Redis (not confirmed within "
+                  << confirmation.milliseconds
+                  << " ms); while Redis is down nginx goes by what it has cached for at most " << kBound
+                  << " of its locations\n";
         return;
     }
-    std::cerr << "recorded, but only " << confirmation.done->confirmed << " of " << confirmation.done->expected
-              << " nginx workers have confirmed it\n";
+    const Done& done = *confirmation.done;
+    const bool one = done.expected - done.confirmed == 1;
+    std::cerr << "recorded and in Redis, but only " << done.confirmed << " of " << done.expected
+              << " nginx workers have confirmed it within " << confirmation.milliseconds << " ms; the other"
+              << (one ? " may go by what it has" : "s may go by what they have") << " cached for at most " << kBound
+              << " of the locations\n";
 }
 
 void print_json(const Json& json) {
     std::cout << json.dump(2, ' ', false, Json::error_handler_t::replace) << "\n";
 }
 
-void print_made_key(const MadeKey& made) {
+void print_made_key(const MadeKey& made, const Confirmation& confirmation) {
     const KeyRecord& record = made.record;
     std::cout << "key      " << made.key << "\n"
               << "id       " << record.id << "\n"
@@ -94,6 +115,7 @@ void print_made_key(const MadeKey& made) {
               << "name     " << record.name << "\n"
               << "scopes   " << joined(record.scopes) << "\n"
               << "expires  " << record.expires_at.value_or("never") << "\n";
+    if (confirmation.in_force()) std::cout << "in force" << by_whom(confirmation, " on") << "\n";
     std::cerr << "The key is shown only this once: it is stored as its SHA-256.\n";
 }
 

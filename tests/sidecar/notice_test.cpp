@@ -4,6 +4,8 @@
 
 #include <limits>
 
+#include "core/digest.hpp"
+
 namespace apikey {
 namespace {
 
@@ -36,42 +38,70 @@ TEST(ParseDone, ReadsWhatFormatDoneWrites) {
 TEST(PendingChanges, OneKeyIsOneChangeWithAllItsReceipts) {
     PendingChanges pending;
     EXPECT_FALSE(pending.has_keys());
-    for (const Receipt receipt : {0U, 5U, 7U, 5U})
-        pending.add({from_hex(kHash), receipt});
-    pending.add({from_hex(kOther), kNobodyWaits});
-    EXPECT_TRUE(pending.waits_for(7));
-    EXPECT_FALSE(pending.waits_for(8));
+    EXPECT_FALSE(pending.add({from_hex(kHash), kNobodyWaits})) << "nobody waits";
+    EXPECT_TRUE(pending.add({from_hex(kHash), 5}));
+    EXPECT_TRUE(pending.add({from_hex(kHash), 7}));
+    EXPECT_FALSE(pending.add({from_hex(kHash), 5})) << "waits already";
+    EXPECT_TRUE(pending.add({from_hex(kOther), 5})) << "another part of the same";
     const auto taken = pending.take_keys(1000);
     ASSERT_EQ(taken.size(), 2U);
     EXPECT_EQ(taken.at(kHash), (std::set<Receipt>{5, 7}));
-    EXPECT_TRUE(taken.at(kOther).empty());
+    EXPECT_EQ(taken.at(kOther), (std::set<Receipt>{5}));
     EXPECT_FALSE(pending.has_keys());
-    EXPECT_FALSE(pending.waits_for(7));
 }
 
 TEST(PendingChanges, AreTakenInPieces) {
     PendingChanges pending;
     for (const char c : std::string("0123456789"))
-        pending.add({from_hex(std::string(64, c)), 3});
+        EXPECT_TRUE(pending.add({from_hex(std::string(64, c)), 3}));
     std::size_t pieces = 0;
-    for (std::size_t taken = 0; pending.has_keys(); ++pieces) {
-        // One transaction's receipt is not done while a part of it waits.
-        EXPECT_EQ(pending.waits_for(3), taken < 10);
+    std::size_t taken = 0;
+    for (; pending.has_keys(); ++pieces)
         taken += pending.take_keys(4).size();
-    }
     EXPECT_EQ(pieces, 3U);
+    EXPECT_EQ(taken, 10U);
 }
 
 TEST(PendingChanges, AFullPassIsRememberedWithItsReceipts) {
     PendingChanges pending;
-    pending.add({std::nullopt, 9});
-    pending.add({std::nullopt, kNobodyWaits});
+    EXPECT_TRUE(pending.add({std::nullopt, 9}));
+    EXPECT_FALSE(pending.add({std::nullopt, 9}));
+    EXPECT_FALSE(pending.add({std::nullopt, kNobodyWaits}));
     EXPECT_FALSE(pending.has_keys());
     EXPECT_TRUE(pending.wants_full_pass());
-    EXPECT_TRUE(pending.waits_for(9));
     EXPECT_EQ(pending.take_full_pass(), (std::set<Receipt>{9}));
     EXPECT_FALSE(pending.wants_full_pass());
-    EXPECT_FALSE(pending.waits_for(9));
+    EXPECT_TRUE(pending.take_full_pass().empty());
+}
+
+// --- between terms -------------------------------------------------------------------------------------------------
+
+TEST(UntoldReceipts, AreHandedOverOnce) {
+    UntoldReceipts untold;
+    const UntoldReceipts::Time start;
+    for (const Receipt receipt : {0U, 5U, 7U, 5U, 9U})
+        untold.heard(receipt, start);
+    untold.told(7);
+    untold.told(1234);
+    EXPECT_EQ(untold.take(start + std::chrono::seconds(2)), (std::vector<Receipt>{5, 9}));
+    EXPECT_TRUE(untold.take(start).empty());
+}
+
+TEST(UntoldReceipts, AreForgottenWhenNobodyWaitsAnyMore) {
+    UntoldReceipts untold;
+    const UntoldReceipts::Time start;
+    untold.heard(5, start);
+    untold.heard(7, start + std::chrono::seconds(30));
+    EXPECT_EQ(untold.take(start + std::chrono::seconds(61)), (std::vector<Receipt>{7}));
+}
+
+TEST(UntoldReceipts, AreBounded) {
+    UntoldReceipts untold;
+    const UntoldReceipts::Time start;
+    for (Receipt receipt = 1; receipt <= UntoldReceipts::kMost + 10; ++receipt)
+        untold.heard(receipt, start);
+    untold.heard(77'777'777, start + std::chrono::seconds(100));
+    EXPECT_EQ(untold.take(start + std::chrono::seconds(100)), (std::vector<Receipt>{77'777'777}));
 }
 
 }  // namespace

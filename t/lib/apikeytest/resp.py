@@ -133,3 +133,10 @@ class RedisClient:
 
     def close(self):
         self._socket.close()
+
+    def shut(self):
+        """Also wakes up a thread that waits for a reply: it gets a ConnectionError."""
+        try:
+            self._socket.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass

@@ -8,6 +8,7 @@ import traceback
 
 from . import invariants
 from .apikeyd import Apikeyd
+from .fake_worker import FakeWorker
 from .keys import Key, make_key_text
 from .nginx import Nginx
 from .postgres import Postgres
@@ -35,6 +36,7 @@ class Test(Tap):
         self.allowed = []
         self.stores = {}                   # for the invariants: what Redis and Postgres held at the end
         self.nginxes, self.redises, self.proxies, self.postgreses, self.apikeyds, self.upstreams = ([] for _ in "123456")
+        self.workers = []
         self.unexpected_ends = []
         self._folders = 0
 
@@ -84,6 +86,11 @@ class Test(Tap):
         """The API behind nginx: echoes requests as JSON."""
         self.upstreams.append(Upstream(**options))
         return self.upstreams[-1]
+
+    def worker(self, redis, **options):
+        """What Redis and apikeyd take for a worker of nginx; see FakeWorker."""
+        self.workers.append(FakeWorker(redis, **options))
+        return self.workers[-1]
 
     def key(self, user="user-1", text=None, **facts):
         """A key of our make (or this text), not known to anybody yet, and never to be seen in a log."""
@@ -165,6 +172,8 @@ class Test(Tap):
     def _stop_all(self):
         self.unexpected_ends = [(p, p.exit_status()) for p in self._processes()
                                 if not p.expected_to_end and not p.alive()]
+        for worker in self.workers:
+            worker.die()
         for nginx in self.nginxes:
             nginx.stop()
         for apikeyd in self.apikeyds:
