@@ -13,6 +13,7 @@ set(MODULE_SOURCES
     ngx_module/module.cpp
     ngx_module/modules.c
     ngx_module/park.cpp
+    ngx_module/redis_addresses.cpp
     ngx_module/redis_conf.cpp
     ngx_module/redis_link.cpp
     ngx_module/redis_socket.cpp

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstring>
 
 namespace apikey {
@@ -21,46 +22,48 @@ std::string_view trim_ows(std::string_view text) noexcept {
     return text;
 }
 
-constexpr char lower(char c) noexcept {
-    return static_cast<char>(c | 0x20);
+// The first bytes of `text`, as many as the scheme has, as one number; letters in lower case.
+std::uint64_t lower_scheme(std::string_view text) noexcept {
+    constexpr std::uint64_t kLowerCase = 0x2020'2020'2020'2020;
+    std::array<char, sizeof(kLowerCase)> bytes{};
+    std::copy_n(text.begin(), kScheme.size(), bytes.begin());
+    return std::bit_cast<std::uint64_t>(bytes) | kLowerCase;
 }
 
 // Does the value begin with the scheme, as a whole word?
 bool names_bearer(std::string_view value) noexcept {
-    if (value.size() < kScheme.size()) return false;
-    bool same = true;
-    for (std::size_t i = 0; i < kScheme.size(); ++i)
-        same &= lower(value[i]) == kScheme[i];
-    return same && (value.size() == kScheme.size() || is_ows(value[kScheme.size()]));
+    if (value.size() < kScheme.size() || lower_scheme(value) != lower_scheme(kScheme)) return false;
+    return value.size() == kScheme.size() || is_ows(value[kScheme.size()]);
 }
 
 // Sixteen bytes, looked at in a few vector instructions (GCC and clang; any processor).
 using Block = unsigned char __attribute__((vector_size(16)));
 
-// Are these sixteen bytes token68 without its padding (RFC 9110 §11.2): ALPHA, DIGIT, - . _ ~ + /
-bool is_token68_block(const char* bytes) noexcept {
+// For each of the sixteen bytes at `bytes`: all bits where it is token68 without its padding (RFC 9110 §11.2), that is
+// ALPHA, DIGIT, - . _ ~ + /
+auto token68_of(const char* bytes) noexcept {
     Block block;
     std::memcpy(&block, bytes, sizeof block);
     const auto letter = (block | 0x20) - 'a' < 26;
     const auto digit_or_dash = block - '-' <= '9' - '-';  // - . / 0-9
-    const auto right = letter | digit_or_dash | (block == '_') | (block == '~') | (block == '+');
+    return letter | digit_or_dash | (block == '_') | (block == '~') | (block == '+');
+}
+
+// At most kMaxKeyBytes: a byte that is wrong is found at the end.
+bool all_token68(std::string_view text) noexcept {
+    std::array<char, sizeof(Block)> padded;
+    if (text.size() < padded.size()) {
+        padded.fill('A');
+        std::copy(text.begin(), text.end(), padded.begin());
+        text = {padded.data(), padded.size()};
+    }
+    const char* const last = text.data() + text.size() - sizeof(Block);
+    auto right = token68_of(last);  // overlaps the one before it
+    for (const char* block = text.data(); block < last; block += sizeof(Block))
+        right &= token68_of(block);
     std::array<std::uint64_t, 2> halves;
     std::memcpy(halves.data(), &right, sizeof halves);
     return (halves[0] & halves[1]) == ~std::uint64_t{0};
-}
-
-bool all_token68(std::string_view text) noexcept {
-    if (text.size() < sizeof(Block)) {
-        std::array<char, sizeof(Block)> padded;
-        padded.fill('A');
-        std::copy(text.begin(), text.end(), padded.begin());
-        return is_token68_block(padded.data());
-    }
-    const char* const last = text.data() + text.size() - sizeof(Block);
-    for (const char* block = text.data(); block < last; block += sizeof(Block)) {
-        if (!is_token68_block(block)) return false;
-    }
-    return is_token68_block(last);  // overlaps the one before it
 }
 
 // The length is looked at first: what is too long is not read.

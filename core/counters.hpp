@@ -32,11 +32,8 @@ struct Counters {
     // Main requests that a protected location judged, by their last verdict.
     std::array<std::uint64_t, kVerdicts> requests;
 
-    // How requests with a well-formed key found their answer ($api_key_cache).
-    std::uint64_t cache_hits;
-    std::uint64_t cache_misses;
-    std::uint64_t cache_negative;
-    std::uint64_t cache_stale;
+    // Of these, where the verdict came from ($api_key_cache).
+    std::array<std::uint64_t, kCacheUses> cache_requests;
     std::uint64_t cache_too_long;  // keys whose facts do not fit an entry: looked up every time
 
     // Questions to Redis.
@@ -52,8 +49,10 @@ struct Counters {
 
     // Changes of keys.
     std::uint64_t subscription_failures;
-    std::uint64_t changes;            // messages that named one key
-    std::uint64_t changes_of_all;     // that named all, or were too many to be taken one by one
+    std::uint64_t changes;         // messages that named one key
+    std::uint64_t changes_of_all;  // that named all
+    std::uint64_t
+        cache_flushes;  // all that was cached was given up: for these, for too many at once, for want of the lock
     std::uint64_t changes_malformed;  // that were no message of ours
     std::uint64_t confirmations;
     std::uint64_t confirmations_refused;  // by Redis

@@ -10,6 +10,7 @@
 // verdict alive only until `valid`. Of an unknown key nothing is kept beyond `invalid`, and nothing without a watch.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "core/digest.hpp"
@@ -26,20 +27,22 @@ struct CacheTimes {
 // Keys that were cached in the same moment shall not all be asked for in the same moment again: their time ends up to
 // 1/16 early, each at its own.
 inline std::int64_t shortened(std::int64_t time, const Digest& digest) noexcept {
-    return time - time * digest[kDigestBytes - 1] / (256 * 16);
+    constexpr std::int64_t kParts = 256 * std::int64_t{16};
+    return time - time * digest[kDigestBytes - 1] / kParts;
 }
 
-// Without asking Redis?
+// Without asking Redis? Never where `time` is 0, although an entry that another worker has just made may seem to be of the
+// future (a negative age) to one whose turn of the event loop began before.
 inline bool use_at_once(std::int64_t age, std::int64_t time, const Digest& digest, bool watched) noexcept {
-    return watched && age < shortened(time, digest);
+    return watched && std::max<std::int64_t>(age, 0) < shortened(time, digest);
 }
 
 // How a known key may be used after Redis was asked in vain.
 enum class Fallback : std::uint8_t { no, fresh, stale };
 
 inline Fallback fall_back(std::int64_t age, const CacheTimes& times, bool reached) noexcept {
-    if (age < times.valid) return Fallback::fresh;
-    return !reached && age < times.valid + times.stale ? Fallback::stale : Fallback::no;
+    if (std::max<std::int64_t>(age, 0) < times.valid) return Fallback::fresh;
+    return !reached && std::max<std::int64_t>(age, 0) < times.valid + times.stale ? Fallback::stale : Fallback::no;
 }
 
 }  // namespace apikey

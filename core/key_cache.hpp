@@ -37,9 +37,18 @@ struct CachedKey {
     CachedKey(const CachedKey&) = delete;
     CachedKey& operator=(const CachedKey&) = delete;
 
-    std::int64_t validated_at = 0;         // monotonic ms: when the question that this answers was sent
-    std::int64_t expires = kNeverExpires;  // unix seconds
-    std::string_view id, user, name, prefix, scopes;
+    // All five, one behind the other.
+    [[nodiscard]] std::string_view texts() const noexcept { return {id.begin(), scopes.end()}; }
+
+    // Are these the same facts?
+    [[nodiscard]] bool says(const KeyFacts& facts) const noexcept {
+        return id == facts.id && user == facts.user && name == facts.name && prefix == facts.prefix &&
+               scopes == facts.scopes && expires == facts.expires;
+    }
+
+    std::int64_t validated_at = 0;                    // monotonic ms: when the question that this answers was sent
+    std::int64_t expires = kNeverExpires;             // unix seconds
+    std::string_view id, user, name, prefix, scopes;  // in `text`, in this order, nothing between them
     alignas(8) std::array<char, kMaxTextBytes> text;
 };
 

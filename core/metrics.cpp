@@ -87,11 +87,12 @@ void add_requests(Page& page, const Counters& c) {
 }
 
 void add_cache(Page& page, const Counters& c, const ZoneFill& zone) {
-    page.counter("cache_requests_total", "Requests with a well-formed key, by what the key cache did for them.",
-                 {{"result=\"hit\"", c.cache_hits},
-                  {"result=\"miss\"", c.cache_misses},
-                  {"result=\"negative\"", c.cache_negative},
-                  {"result=\"stale\"", c.cache_stale}});
+    const auto of = [&](CacheUse use) { return c.cache_requests[static_cast<std::size_t>(use)]; };
+    page.counter("cache_requests_total", "Requests with a well-formed key, by where the verdict came from.",
+                 {{"result=\"hit\"", of(CacheUse::hit)},
+                  {"result=\"miss\"", of(CacheUse::miss)},
+                  {"result=\"negative\"", of(CacheUse::negative)},
+                  {"result=\"stale\"", of(CacheUse::stale)}});
     page.counter("cache_too_long_total", "Answers not cached because the key's user, scopes or name are too long.",
                  c.cache_too_long);
     page.counter("cache_evictions_total", "Entries that were still good and gave way to others.",
@@ -130,6 +131,8 @@ void add_changes(Page& page, const Counters& c) {
     page.gauge("workers", "Workers that serve requests.", c.gauges.workers);
     page.counter("changes_total", "Messages about changed keys.",
                  {{"kind=\"key\"", c.changes}, {"kind=\"all\"", c.changes_of_all}});
+    page.counter("cache_flushes_total",
+                 "Times when all that was cached was given up, because any key may have changed.", c.cache_flushes);
     page.counter("changes_malformed_total", "Messages about changed keys that were none.", c.changes_malformed);
     page.counter("confirmations_total", "Changes confirmed to apikeyd, by whether Redis took the confirmation.",
                  {{"result=\"taken\"", c.confirmations}, {"result=\"refused\"", c.confirmations_refused}});

@@ -33,4 +33,27 @@ constexpr std::string_view status_name(Verdict verdict) noexcept {
     return "unavailable";
 }
 
+// Where the verdict about a key came from.
+enum class CacheUse : std::uint8_t {
+    none,      // no key was looked for
+    hit,       // the cache
+    miss,      // Redis was asked
+    stale,     // the cache, past its time, because Redis could not be reached
+    negative,  // the cache: nobody's
+};
+
+inline constexpr std::size_t kCacheUses = 5;
+
+// The value of $api_key_cache (DESIGN §3.1).
+constexpr std::string_view cache_use_name(CacheUse use) noexcept {
+    switch (use) {
+        case CacheUse::hit: return "hit";
+        case CacheUse::miss: return "miss";
+        case CacheUse::stale: return "stale";
+        case CacheUse::negative: return "negative";
+        case CacheUse::none: break;
+    }
+    return "";
+}
+
 }  // namespace apikey

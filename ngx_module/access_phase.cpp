@@ -6,6 +6,7 @@
 #include "core/key_format.hpp"
 #include "core/policy.hpp"
 #include "ngx_module/answer.hpp"
+#include "ngx_module/clock.hpp"
 #include "ngx_module/credentials.hpp"
 #include "ngx_module/guard.hpp"
 #include "ngx_module/ngx_text.hpp"
@@ -19,10 +20,6 @@ namespace {
 
 using Outcome = redis::LookupSession::Outcome;
 using State = RequestCtx::State;
-
-std::uint32_t now_seconds() {
-    return static_cast<std::uint32_t>(ngx_current_msec / 1000);
-}
 
 ngx_int_t settle(RequestCtx& ctx, const LocationConf& conf, Verdict verdict) {
     ctx.verdict = verdict;
@@ -59,19 +56,17 @@ std::int64_t age_of(const CachedKey& key) {
 // The hot path: nothing in here allocates (but from the request's pool), locks or calls the system.
 bool ask_cache(Worker& worker, RequestCtx& ctx, const CacheTimes& times) {
     CachedKey key;
-    switch (worker.zone.cache().find(ctx.digest, now_seconds(), key)) {
+    switch (worker.zone.cache().find(ctx.digest, turn_began_seconds(), key)) {
         case KeyCache::Found::nothing: return false;
         case KeyCache::Found::unknown:
             if (!use_at_once(age_of(key), times.invalid, ctx.digest, worker.watched_since(key.validated_at)))
                 return false;
             resolve(ctx, Outcome::unknown, CacheUse::negative);
-            ++worker.zone.counters().cache_negative;
             return true;
         case KeyCache::Found::known: break;
     }
     if (!use_at_once(age_of(key), times.valid, ctx.digest, worker.watched_since(key.validated_at))) return false;
     resolve_from_cache(ctx, key, CacheUse::hit);
-    ++worker.zone.counters().cache_hits;
     return true;
 }
 
@@ -79,14 +74,11 @@ bool ask_cache(Worker& worker, RequestCtx& ctx, const CacheTimes& times) {
 // changed meanwhile.
 void fall_back_on_cache(Worker& worker, RequestCtx& ctx, const CacheTimes& times) {
     CachedKey key;
-    if (worker.zone.cache().find(ctx.digest, now_seconds(), key) != KeyCache::Found::known) return;
+    if (worker.zone.cache().find(ctx.digest, turn_began_seconds(), key) != KeyCache::Found::known) return;
     switch (fall_back(age_of(key), times, ctx.reached)) {
         case Fallback::no: return;
         case Fallback::fresh: return resolve_from_cache(ctx, key, CacheUse::hit);
-        case Fallback::stale:
-            resolve_from_cache(ctx, key, CacheUse::stale);
-            ++worker.zone.counters().cache_stale;
-            return;
+        case Fallback::stale: return resolve_from_cache(ctx, key, CacheUse::stale);
     }
 }
 
@@ -96,7 +88,6 @@ ngx_int_t settle_asked(Worker& worker, RequestCtx& ctx, const LocationConf& conf
 }
 
 ngx_int_t ask_redis(Worker& worker, RequestCtx& ctx, const LocationConf& conf) {
-    ++worker.zone.counters().cache_misses;
     ctx.verdict = Verdict::unavailable;  // until Redis has answered
     ctx.cache_use = CacheUse::miss;
     if (worker.lookups.ask(ctx, *conf.cache)) return park(ctx);
@@ -113,6 +104,8 @@ ngx_int_t decide(Worker& worker, RequestCtx& ctx, const LocationConf& conf) {
     const auto digest = sha256(presented.token);
     if (!digest) return settle(ctx, conf, Verdict::unavailable);
     if (ctx.state == State::resolved && equal(ctx.digest, *digest)) return settle(ctx, conf, judge_here(ctx, conf));
+    // What was found before was another key's.
+    ctx.state = State::fresh;
     ctx.digest = *digest;
     if (ask_cache(worker, ctx, *conf.cache)) return settle(ctx, conf, judge_here(ctx, conf));
     return ask_redis(worker, ctx, conf);

@@ -1,4 +1,4 @@
-// Clocks. They do not go back, and are the same in every process of this host.
+// Clocks. They do not go back, and are the same in every process of this host; they stand still while it sleeps.
 #pragma once
 
 #include <cstdint>
@@ -10,6 +10,7 @@
 namespace apikey::ngx {
 
 // When this turn of the event loop began, in ms: never after now.
+static_assert(sizeof(ngx_msec_t) == sizeof(redis::Millis), "ngx_current_msec must not come round");
 inline redis::Millis turn_began() noexcept {
     return static_cast<redis::Millis>(ngx_current_msec);
 }
@@ -20,7 +21,12 @@ inline timespec read_clock(clockid_t clock) noexcept {
     return time;
 }
 
-// Now, in ms, by the clock that nginx reads: up to 10 ms slow, and no system call.
+// The same in whole seconds, for the key cache.
+inline std::uint32_t turn_began_seconds() noexcept {
+    return static_cast<std::uint32_t>(ngx_current_msec / 1000);
+}
+
+// Now, in ms, up to 10 ms slow (it may lie before turn_began()): a read of memory, no system call.
 inline redis::Millis now_ms() noexcept {
     const timespec time = read_clock(CLOCK_MONOTONIC_COARSE);
     return static_cast<redis::Millis>(time.tv_sec) * 1000 + time.tv_nsec / 1'000'000;

@@ -29,6 +29,8 @@ struct RedisConf {
     TlsContext tls;             // null: not over TLS
     ngx_msec_t timeout = 250;
     ngx_msec_t connect_timeout = 500;
+    ngx_resolver_t* resolver = nullptr;  // nginx's; null: the addresses stay
+    ngx_msec_t resolver_timeout = 0;
 };
 
 // api_key_sidecar

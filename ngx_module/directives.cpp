@@ -73,7 +73,11 @@ void* create_main_conf(ngx_conf_t* cf) noexcept {
 char* init_main_conf(ngx_conf_t* cf, void* conf) noexcept {
     auto& main = *static_cast<MainConf*>(conf);
     if (main.redis_prefix.data == nullptr) main.redis_prefix = borrowed(redis::kDefaultPrefix);
-    return guarded(cf, "api_key", [&] { return set_connection_defaults(cf, main); });
+    return guarded(cf, "api_key", [&] {
+        char* const result = finish_connections(cf, main);
+        if (result == NGX_CONF_OK) tie_to_redis(main);
+        return result;
+    });
 }
 
 void* create_location_conf(ngx_conf_t* cf) noexcept {

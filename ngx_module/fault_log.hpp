@@ -23,6 +23,8 @@ class FaultLog {
         subscription,
         malformed_change,
         registration,
+        resolver,
+        moved,
         count
     };
 

@@ -3,13 +3,13 @@
 #include "ngx_module/invalidation.hpp"
 
 #include <algorithm>
+#include <functional>
 
 namespace apikey::ngx {
 
 namespace {
 
 constexpr std::size_t kKeysPerLock = 16;  // others wait for the mutex, or give up
-constexpr int kLockAttempts = 8;          // each some microseconds
 constexpr redis::Millis kLeastWait = 1;
 
 redis::SubscriptionSession::Options session_options(const RedisConf& conf, const std::string& prefix) {
@@ -44,7 +44,7 @@ void Invalidation::on_up() {
 
 void Invalidation::came_up() {
     is_up_ = true;
-    watch_.subscribed(session_.subscribed_since());
+    watch_.subscribed(std::max(session_.subscribed_since(), redis_since_));
     next_registration_ = 0;
     zone_.counters().gauges.subscription_up = 1;
     socket_.worked();
@@ -78,11 +78,11 @@ bool Invalidation::take(std::string_view bytes) {
     session_.take_changes(changes_);
     for (const redis::Change& change : changes_) {
         ++(change.key ? counters.changes : counters.changes_of_all);
-        if (!intake_.take(change, heard_at)) continue;
+        if (!intake_.take(change, heard_at) || !change.key) continue;
         keys[count++] = *change.key;
-        if (count == keys.size()) forget({keys.data(), std::exchange(count, 0)});
+        if (count == keys.size()) zone_.forget({keys.data(), std::exchange(count, 0)});
     }
-    forget({keys.data(), count});
+    zone_.forget({keys.data(), count});
     if (const std::uint64_t malformed = session_.take_malformed()) {
         counters.changes_malformed += malformed;
         faults_.report(NGX_LOG_WARN, FaultLog::Kind::malformed_change,
@@ -100,23 +100,11 @@ void Invalidation::on_read() {
 
 // --- the zone --------------------------------------------------------------------------------------------------
 
-void Invalidation::forget(std::span<const Digest> keys) noexcept {
-    for (int attempt = 0; !keys.empty() && attempt < kLockAttempts; ++attempt) {
-        if (attempt != 0) ngx_sched_yield();  // to who holds it
-        const KeyZone::Lock lock = zone_.lock_briefly();
-        if (!lock) continue;
-        for (const Digest& key : keys)
-            zone_.cache().invalidate(key);
-        return;
-    }
-    if (!keys.empty()) zone_.cache().invalidate_all();
-}
-
 // Draws the conclusions from what was heard. As long as a change waits to be applied there are none: the answer to a PING
 // says that everything before it is.
 void Invalidation::settle() {
     if (intake_.flush_pending() && turn_began() >= intake_.flush_at()) {
-        zone_.cache().invalidate_all();
+        zone_.forget_all();
         intake_.flushed(turn_began());
     }
     if (!intake_.flush_pending()) {
@@ -127,7 +115,7 @@ void Invalidation::settle() {
 }
 
 void Invalidation::renew_lease() {
-    if (!is_up_ || !same_redis()) return;
+    if (!is_up_ || !same_redis() || !is_adopted_) return;
     watch_.answered(session_.answered());
     if (session_.answered().number != claimed_ping_) tell_zone();
 }
@@ -151,13 +139,25 @@ void Invalidation::confirm() {
 }
 
 void Invalidation::register_worker() {
-    if (!is_up_ || !same_redis() || farewell_ping_ != 0 || turn_began() < next_registration_) return;
+    if (!may_register() || turn_began() < next_registration_) return;
     next_registration_ = turn_began() + redis::kPingEvery;
     link_.renew_registration();
 }
 
+// Before anything else of a new connection for lookups: answers are kept only once that is done.
+void Invalidation::adopt_redis() {
+    const KeyZone::Lock lock = zone_.lock_briefly();
+    if (!lock) return;  // at the next read
+    redis_ = std::hash<std::string_view>{}(link_.run_id()) | 1U;
+    redis_since_ = zone_.coverage().connected(redis_, now_ms_at_most());
+    is_adopted_ = true;
+    watch_.trusts_since(std::max(watch_.trusted_since(), redis_since_));
+}
+
 void Invalidation::on_link_read() {
-    if (!is_up_ || link_.run_id().empty()) return;
+    if (link_.run_id().empty()) return;
+    if (!is_adopted_) adopt_redis();
+    if (!is_up_) return;
     if (!same_redis()) return socket_.fail("it is another Redis than the one that keys are looked up in");
     register_worker();
     confirm();
@@ -170,6 +170,7 @@ void Invalidation::on_link_read() {
 }
 
 void Invalidation::on_link_down() {
+    is_adopted_ = false;
     watch_.unregistered();
     next_registration_ = 0;
 }
@@ -194,7 +195,7 @@ void Invalidation::arm_timer() {
     if (!is_connected && !intake_.flush_pending()) return;
     redis::Millis next = turn_began() + redis::kPingEvery;
     if (is_connected) next = std::min(next, session_.next_tick());
-    if (is_up_) next = std::min(next, std::max(next_registration_, turn_began() + kLeastWait));
+    if (may_register()) next = std::min(next, std::max(next_registration_, turn_began() + kLeastWait));
     if (intake_.flush_pending()) next = std::min(next, intake_.flush_at());
     timer_.set_at_most(static_cast<ngx_msec_t>(std::max(next - turn_began(), kLeastWait)));
 }
@@ -224,7 +225,7 @@ void Invalidation::stop() {
         if (!socket_.wait_for_bytes(give_up - ngx_current_msec)) break;
         ngx_time_update();
     }
-    if (intake_.flush_pending()) zone_.cache().invalidate_all();
+    if (intake_.flush_pending()) zone_.forget_all();
     link_.flush();  // what was confirmed meanwhile
 }
 

@@ -45,8 +45,11 @@ class Invalidation final : private RedisSocket::Owner, private RedisLink::Listen
     // Has every change since `validated_at` (ms) been heard of, so that what was true then and is still in the cache may
     // be used?
     [[nodiscard]] bool watched_since(redis::Millis validated_at) const noexcept {
-        return watch_.covers(validated_at, now_ms());
+        return zone_.coverage().redis() == redis_ && watch_.covers(validated_at, now_ms());
     }
+    // Are this worker's answers from the Redis that the zone is about? Others must not get into the cache. Under the
+    // zone's lock.
+    [[nodiscard]] bool asks_redis_of_zone() const noexcept { return is_adopted_ && zone_.coverage().redis() == redis_; }
 
   private:
     static constexpr ngx_msec_t kFarewell = 100;
@@ -70,8 +73,9 @@ class Invalidation final : private RedisSocket::Owner, private RedisLink::Listen
     void arm_timer();
     void came_up();
     [[nodiscard]] bool same_redis() const { return !link_.run_id().empty() && link_.run_id() == session_.run_id(); }
+    [[nodiscard]] bool may_register() const { return is_up_ && same_redis() && farewell_ping_ == 0; }
 
-    void forget(std::span<const Digest> keys) noexcept;
+    void adopt_redis();
     void settle();
     void renew_lease();
     void tell_zone();
@@ -88,6 +92,9 @@ class Invalidation final : private RedisSocket::Owner, private RedisLink::Listen
     std::vector<redis::Change> changes_;  // scratch
     bool is_up_ = false;                  // subscribed, and everything knows it
     std::uint64_t claimed_ping_ = 0;      // the zone knows of this answer
+    bool is_adopted_ = false;             // the zone knows of the Redis that this connection for lookups asks
+    std::uint64_t redis_ = 0;             // the number of the one that it knows of, see Coverage; 0: none yet
+    redis::Millis redis_since_ = 0;
     redis::Millis next_registration_ = 0;
     std::uint64_t farewell_ping_ = 0;  // the worker is stopping: after its answer the subscription ends
     RedisSocket socket_;

@@ -14,12 +14,10 @@ namespace apikey::ngx {
 // What the zone begins with. Plain data; pointers into the zone are the same in every process, since they are forked
 // from the master that mapped it.
 struct ZoneHeader {
-    std::uint64_t magic;
-    std::uint32_t layout;
     void* cache;  // KeyCache's memory
     std::size_t cache_bytes;
     Coverage coverage;
-    CounterBlock* counters;  // a list that only grows, at its head, under the mutex
+    std::atomic<CounterBlock*> counters;  // a list that only grows, at its head, under the mutex
 };
 
 struct CounterBlock {
@@ -32,12 +30,13 @@ namespace {
 
 constexpr const char* kForm = "write api_key_zone name:size, for example api_key_zone keys:8m;";
 constexpr ngx_uint_t kFewestPages = 16;
-constexpr std::uint64_t kMagic = 0x796b2d6970612d6e;  // "n-api-ky"
-constexpr std::uint32_t kLayout = 2 + (KeyCache::kLayout << 8U);
+// Changes with every change of ZoneHeader or of what it points to.
+constexpr std::uint32_t kLayout = 3 + (KeyCache::kLayout << 8U);
 // Left to what is made while nginx runs: a block of counters per worker.
 constexpr ngx_uint_t kReservedShare = 32;
 constexpr ngx_uint_t kFewestReservedPages = 4;
 constexpr int kSpins = 2000;  // some 10 microseconds; the mutex is held for less
+constexpr int kLockAttempts = 8;
 
 bool is_alive(ngx_pid_t pid) noexcept {
     return pid != 0 && (kill(pid, 0) == 0 || ngx_errno != ESRCH);
@@ -71,24 +70,14 @@ ngx_int_t make_zone(ngx_shm_zone_t& zone) noexcept {
         ngx_log_error(NGX_LOG_EMERG, zone.shm.log, 0, "api_key: zone \"%V\" has no room for its cache", &zone.shm.name);
         return NGX_ERROR;
     }
-    header->magic = kMagic;
-    header->layout = kLayout;
     zone.data = pool.data = header;
     return NGX_OK;
 }
 
-// In the master, at every start and reload. `old`: the memory is that of the cycle before.
+// In the master, at every start and reload. `old`: the memory is that of the cycle before, of the same tag.
 ngx_int_t init_key_zone(ngx_shm_zone_t* zone, void* old) noexcept {
-    if (old == nullptr && !zone->shm.exists) return make_zone(*zone);
-    auto* header = static_cast<ZoneHeader*>(old != nullptr ? old : pool_of(*zone).data);
-    if (header->magic != kMagic || header->layout != kLayout || !cache_of(*header)) {
-        ngx_log_error(NGX_LOG_EMERG, zone->shm.log, 0,
-                      "api_key: zone \"%V\" was laid out by another version of this module; restart nginx, or give the "
-                      "zone another size",
-                      &zone->shm.name);
-        return NGX_ERROR;
-    }
-    zone->data = header;
+    if (old == nullptr) return make_zone(*zone);
+    zone->data = old;
     return NGX_OK;
 }
 
@@ -120,6 +109,22 @@ char* declare_key_zone(ngx_conf_t* cf, MainConf& conf) {
     return NGX_CONF_OK;
 }
 
+// nginx hands memory on where name, size and tag are the same; else the new workers get new memory, and the old ones go on
+// with theirs (ngx_init_cycle). So everything that what is in there depends on goes into the tag, a pointer that is only
+// compared: this copy of the module, how it lays the memory out, and who answers it.
+void tie_to_redis(MainConf& conf) {
+    if (conf.zone == nullptr) return;
+    const redis::Url& url = conf.redis->url;
+    std::string said_by =
+        std::to_string(kLayout) + " " + url.unix_path + " " + url.host + " " + std::to_string(url.port);
+    said_by += " " + std::to_string(url.database) + " " + std::string(view(conf.redis_prefix));
+    const auto digest = sha256(said_by);
+    if (!digest) throw std::bad_alloc();
+    std::uintptr_t number = 0;
+    std::memcpy(&number, digest->data(), sizeof(number));
+    conf.zone->tag = reinterpret_cast<void*>(number ^ reinterpret_cast<std::uintptr_t>(&ngx_http_api_key_module));
+}
+
 KeyZone::KeyZone(ngx_shm_zone_t& zone) noexcept
     : pool_(pool_of(zone)), header_(*static_cast<ZoneHeader*>(zone.data)), cache_(cache_of(header_)) {
     take_counters();
@@ -134,14 +139,14 @@ KeyZone::~KeyZone() {
 // That of a worker that is no more, or a new one.
 void KeyZone::take_counters() noexcept {
     ngx_shmtx_lock(&pool_.mutex);
-    CounterBlock* block = header_.counters;
+    CounterBlock* block = header_.counters.load(std::memory_order_relaxed);
     while (block != nullptr && is_alive(block->owner.load(std::memory_order_relaxed)))
         block = block->next;
     if (block == nullptr) {
         block = static_cast<CounterBlock*>(ngx_slab_calloc_locked(&pool_, sizeof(CounterBlock)));
         if (block != nullptr) {
-            block->next = header_.counters;
-            header_.counters = block;
+            block->next = header_.counters.load(std::memory_order_relaxed);
+            header_.counters.store(block, std::memory_order_release);  // sum_counters() reads it without the mutex
         }
     }
     if (block != nullptr) {
@@ -158,6 +163,10 @@ Coverage& KeyZone::coverage() noexcept {
     return header_.coverage;
 }
 
+const Coverage& KeyZone::coverage() const noexcept {
+    return header_.coverage;
+}
+
 KeyZone::Lock KeyZone::try_lock() noexcept {
     return Lock(ngx_shmtx_trylock(&pool_.mutex) != 0 ? &pool_.mutex : nullptr);
 }
@@ -168,6 +177,23 @@ KeyZone::Lock KeyZone::lock_briefly() noexcept {
         ngx_cpu_pause();
     }
     return Lock(nullptr);
+}
+
+void KeyZone::forget(std::span<const Digest> keys) noexcept {
+    for (int attempt = 0; !keys.empty() && attempt < kLockAttempts; ++attempt) {
+        if (attempt != 0) ngx_sched_yield();  // to who holds it
+        const Lock lock = lock_briefly();
+        if (!lock) continue;
+        for (const Digest& key : keys)
+            cache_.invalidate(key);
+        return;
+    }
+    if (!keys.empty()) forget_all();
+}
+
+void KeyZone::forget_all() noexcept {
+    cache_.invalidate_all();
+    ++counters().cache_flushes;
 }
 
 ZoneFill fill_of(const ngx_shm_zone_t& zone) noexcept {
@@ -181,7 +207,8 @@ ZoneFill fill_of(const ngx_shm_zone_t& zone) noexcept {
 Counters sum_counters(const ngx_shm_zone_t& zone) noexcept {
     using Words = std::array<std::uint64_t, sizeof(Counters) / sizeof(std::uint64_t)>;
     Words sum{};
-    for (const CounterBlock* block = static_cast<const ZoneHeader*>(zone.data)->counters; block != nullptr;
+    const auto& header = *static_cast<const ZoneHeader*>(zone.data);
+    for (const CounterBlock* block = header.counters.load(std::memory_order_acquire); block != nullptr;
          block = block->next) {
         Counters counters = block->counters;
         if (!is_alive(block->owner.load(std::memory_order_relaxed))) counters.gauges = {};

@@ -2,12 +2,13 @@
 //
 //   zone := slab pool of nginx [ ZoneHeader (with the coverage), key cache, counter blocks … ]
 //
-// A reload that leaves name and size alone hands the memory on, keys and counters included; another size (or another
-// copy of the module) gets new memory, and the old workers end with the old one. The slab pool's mutex is the only lock:
+// A reload that leaves name, size and Redis alone hands the memory on, keys and counters included; another size, Redis,
+// database or prefix (or another copy of the module) gets new memory, and the old workers end with the old one. The slab pool's mutex is the only lock:
 // nginx's master releases it when a worker dies.
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <utility>
 
 #include "core/counters.hpp"
@@ -20,6 +21,10 @@ namespace apikey::ngx {
 
 // Reads `api_key_zone name:size`. Takes the directive's words from `cf`; throws std::bad_alloc.
 char* declare_key_zone(ngx_conf_t* cf, MainConf& conf);
+
+// Once all of the http block is read: what is in the zone was said by this Redis, and is handed on to nobody who asks
+// another. Throws std::bad_alloc.
+void tie_to_redis(MainConf& conf);
 
 struct ZoneHeader;    // key_zone.cpp
 struct CounterBlock;  // key_zone.cpp
@@ -49,8 +54,9 @@ class KeyZone {
     KeyZone& operator=(const KeyZone&) = delete;
 
     [[nodiscard]] KeyCache& cache() noexcept { return cache_; }
-    // Only under the lock.
+    // Only under the lock, but for redis().
     [[nodiscard]] Coverage& coverage() noexcept;
+    [[nodiscard]] const Coverage& coverage() const noexcept;
     // Of this worker; never null.
     [[nodiscard]] Counters& counters() noexcept { return *counters_; }
 
@@ -58,6 +64,10 @@ class KeyZone {
     [[nodiscard]] Lock try_lock() noexcept;
     // Spins for some microseconds: for what has another, dearer way when the mutex cannot be had.
     [[nodiscard]] Lock lock_briefly() noexcept;
+    // What the cache says of these keys is not used any more, nor is any answer about them that is under way; where the
+    // mutex cannot be had, of all keys.
+    void forget(std::span<const Digest> keys) noexcept;
+    void forget_all() noexcept;  // without the mutex
 
   private:
     void take_counters() noexcept;

@@ -8,7 +8,9 @@ ngx_int_t count_request(ngx_http_request_t* r) noexcept {
     if (r != r->main || this_worker() == nullptr) return NGX_OK;
     const RequestCtx* ctx = find_ctx(r);
     if (ctx == nullptr || ctx->state == RequestCtx::State::parked) return NGX_OK;  // its client left before the verdict
-    ++this_worker()->zone.counters().requests[static_cast<std::size_t>(ctx->verdict)];
+    Counters& counters = this_worker()->zone.counters();
+    ++counters.requests[static_cast<std::size_t>(ctx->verdict)];
+    ++counters.cache_requests[static_cast<std::size_t>(ctx->cache_use)];
     return NGX_OK;
 }
 

@@ -74,7 +74,12 @@ Flight* Lookups::start(const Digest& digest) {
     flight.asked_under = zone_.cache().ticket(digest);
     flight.asked_at = turn_began();
     flight.asked_at_us = now_us();
-    flight.lookup = link_.ask(digest, &flight);
+    try {
+        flight.lookup = link_.ask(digest, &flight);
+    } catch (...) {
+        flights_.erase(place);  // else the next one who asks would join it
+        throw;
+    }
     if (flight.lookup != nullptr) return &flight;
     flights_.erase(place);
     return nullptr;
@@ -133,20 +138,34 @@ void Lookups::count(const Flight& flight, const Lookup& lookup) noexcept {
     counters.lookup_time.add(now_us() - flight.asked_at_us);
 }
 
-// Not kept where the mutex is taken: the next request asks again.
+// What Redis says ends what the cache says, also where the answer itself is not to be kept: when Redis goes away, the cache
+// is all there is (hazard C19).
 void Lookups::keep(const Flight& flight, const Lookup& lookup) noexcept {
-    const bool known = lookup.outcome == Outcome::found && flight.keep_known;
-    const bool unknown = lookup.outcome == Outcome::unknown && flight.keep_unknown;
-    if (!known && !unknown) return;
+    if (lookup.outcome == Outcome::unavailable) return;
+    const bool wanted = lookup.outcome == Outcome::found ? flight.keep_known : flight.keep_unknown;
+    if (wanted && store(flight, lookup)) return;
+    if (contradicts_cache(flight.digest, lookup)) zone_.forget({&flight.digest, 1});
+}
+
+// Not kept where the mutex is taken: the next request asks again. False: not kept.
+bool Lookups::store(const Flight& flight, const Lookup& lookup) noexcept {
     const KeyZone::Lock lock = zone_.try_lock();
-    if (!lock) return;
-    const auto now = static_cast<std::uint32_t>(ngx_current_msec / 1000);
-    if (unknown) {
-        zone_.cache().insert_unknown(flight.digest, flight.asked_under, flight.asked_at, now);
-    } else if (zone_.cache().insert_known(flight.digest, flight.asked_under, flight.asked_at, now, lookup.facts) ==
-               KeyCache::Stored::too_long) {
-        ++zone_.counters().cache_too_long;
-    }
+    if (!lock || !this_worker()->invalidation.asks_redis_of_zone()) return false;
+    KeyCache& cache = zone_.cache();
+    const std::uint32_t now = turn_began_seconds();
+    if (lookup.outcome == Outcome::unknown)
+        return cache.insert_unknown(flight.digest, flight.asked_under, flight.asked_at, now) ==
+               KeyCache::Stored::stored;
+    const auto stored = cache.insert_known(flight.digest, flight.asked_under, flight.asked_at, now, lookup.facts);
+    if (stored == KeyCache::Stored::too_long) ++zone_.counters().cache_too_long;
+    return stored != KeyCache::Stored::outdated;
+}
+
+// Does the cache hold the key with other facts than these?
+bool Lookups::contradicts_cache(const Digest& digest, const Lookup& lookup) noexcept {
+    CachedKey cached;
+    if (zone_.cache().find(digest, turn_began_seconds(), cached) != KeyCache::Found::known) return false;
+    return lookup.outcome == Outcome::unknown || !cached.says(lookup.facts);
 }
 
 }  // namespace apikey::ngx

@@ -60,6 +60,8 @@ class Lookups {
     void append(Flight& flight, RequestCtx& ctx) noexcept;
     void remove(RequestCtx& ctx) noexcept;
     void keep(const Flight& flight, const redis::LookupSession::Lookup& lookup) noexcept;
+    [[nodiscard]] bool store(const Flight& flight, const redis::LookupSession::Lookup& lookup) noexcept;
+    [[nodiscard]] bool contradicts_cache(const Digest& digest, const redis::LookupSession::Lookup& lookup) noexcept;
     void count(const Flight& flight, const redis::LookupSession::Lookup& lookup) noexcept;
 
     RedisLink& link_;

@@ -15,6 +15,7 @@ namespace apikey::ngx {
 namespace {
 
 constexpr const char* kDefaultRedis = "redis://127.0.0.1:6379/0";
+constexpr ngx_msec_t kResolverTimeout = 30000;  // nginx's default
 constexpr const char* kDefaultSidecar = "/run/apikeyd/apikeyd.sock";
 static_assert(redis::kMaxUnixPath == sizeof(sockaddr_un::sun_path) - 1);
 
@@ -127,6 +128,22 @@ char* prepare_tls(ngx_conf_t* cf, RedisConf& redis) {
     return NGX_CONF_OK;
 }
 
+bool is_name(const redis::Url& url) {
+    if (!url.unix_path.empty() || url.host.find(':') != std::string::npos) return false;
+    const ngx_str_t host = borrowed(url.host);
+    return ngx_inet_addr(host.data, host.len) == INADDR_NONE;
+}
+
+// The resolver of the http block, which is asked again where a name is; init_main_conf() comes before locations inherit
+// it, so what was not written is not there yet.
+void take_resolver(ngx_conf_t* cf, RedisConf& redis) {
+    const auto& http =
+        *static_cast<ngx_http_core_loc_conf_t*>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
+    if (!is_name(redis.url) || http.resolver == nullptr || http.resolver->connections.nelts == 0) return;
+    redis.resolver = http.resolver;
+    redis.resolver_timeout = http.resolver_timeout != NGX_CONF_UNSET_MSEC ? http.resolver_timeout : kResolverTimeout;
+}
+
 bool is_repeated(ngx_conf_t* cf, ngx_uint_t index) {
     for (ngx_uint_t i = 2; i < index; ++i) {
         if (name_of(argument(cf, i)) == name_of(argument(cf, index))) return true;
@@ -177,12 +194,15 @@ char* read_sidecar_directive(ngx_conf_t* cf, MainConf& conf) {
     return read_secret(cf, "api_key_sidecar", "secret_file", full_path(cf, *file), &conf.sidecar->secret);
 }
 
-char* set_connection_defaults(ngx_conf_t* cf, MainConf& conf) {
+char* finish_connections(ngx_conf_t* cf, MainConf& conf) {
     if (conf.sidecar == nullptr) {
         conf.sidecar = make_in_pool<SidecarConf>(cf->pool);
         conf.sidecar->socket_path = kDefaultSidecar;
     }
-    if (conf.redis != nullptr) return NGX_CONF_OK;
+    if (conf.redis != nullptr) {
+        take_resolver(cf, *conf.redis);
+        return NGX_CONF_OK;
+    }
     conf.redis = make_in_pool<RedisConf>(cf->pool);
     conf.redis->url = *redis::parse_url(kDefaultRedis);
     return resolve(cf, *conf.redis);

@@ -12,7 +12,7 @@ char* read_redis_directive(ngx_conf_t* cf, MainConf& conf);
 // Reads `api_key_sidecar unix:/path [secret_file=path]`.
 char* read_sidecar_directive(ngx_conf_t* cf, MainConf& conf);
 
-// What holds where these directives are not written.
-char* set_connection_defaults(ngx_conf_t* cf, MainConf& conf);
+// What holds where these directives are not written, and what they take from others (`resolver`).
+char* finish_connections(ngx_conf_t* cf, MainConf& conf);
 
 }  // namespace apikey::ngx

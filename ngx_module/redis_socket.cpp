@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "ngx_module/guard.hpp"
+#include "ngx_module/ngx_text.hpp"
 #include "ngx_module/secret_file.hpp"
 
 namespace apikey::ngx {
@@ -26,7 +27,8 @@ std::string system_error(ngx_err_t error) {
 RedisSocket::RedisSocket(const RedisConf& conf, Owner& owner)
     : owner_(owner),
       place_(redis::display(conf.url)),
-      addresses_(conf.addresses),
+      over_tcp_(conf.url.unix_path.empty()),
+      addresses_(conf, *this),
       password_file_(conf.password_file),
       configured_password_(conf.password),
       connect_timeout_(conf.connect_timeout),
@@ -75,10 +77,10 @@ void RedisSocket::connect() {
     if (connection_ != nullptr) return;
     retry_timer_.cancel();
     ngx_peer_connection_t peer{};
-    auto* socket_address = const_cast<std::byte*>(address().socket_address.data());
-    ngx_str_t name{address().name.size(), reinterpret_cast<u_char*>(const_cast<char*>(address().name.data()))};
-    peer.sockaddr = reinterpret_cast<sockaddr*>(socket_address);
-    peer.socklen = static_cast<socklen_t>(address().socket_address.size());
+    const Address& address = addresses_.dial();
+    ngx_str_t name = borrowed(address.name);
+    peer.sockaddr = reinterpret_cast<sockaddr*>(const_cast<std::byte*>(address.socket_address.data()));
+    peer.socklen = static_cast<socklen_t>(address.socket_address.size());
     peer.name = &name;
     peer.get = ngx_event_get_peer;
     peer.log = &quiet_log_;
@@ -100,10 +102,18 @@ void RedisSocket::connect() {
     if (rc == NGX_OK) tcp_came_up();
 }
 
+void RedisSocket::on_moved() noexcept {
+    const bool connecting = state_ == State::connecting && connection_ != nullptr;
+    if (!connecting && !retry_timer_.is_set()) return;
+    const State state = state_;
+    close_connection();
+    state_ = state;
+    retry_timer_.set(0);  // not from here: it may be dial() that has found out
+}
+
 void RedisSocket::tcp_came_up() {
     // A batch must not wait for the acknowledgement of the one before.
-    if (reinterpret_cast<const sockaddr*>(address().socket_address.data())->sa_family != AF_UNIX)
-        ngx_tcp_nodelay(connection_);
+    if (over_tcp_) ngx_tcp_nodelay(connection_);
     if (tls_context_ == nullptr) return came_up();
     tls_ = std::make_unique<TlsSession>(tls_context_, host_);
     flush();
@@ -158,9 +168,9 @@ void RedisSocket::down(Retry retry, const std::string& why) {
     close();
     if (retry != Retry::never) {
         if (retry == Retry::at_once) state_ = State::connecting;
-        next_address_ = (next_address_ + 1) % addresses_.size();
         // A name with several addresses: each is tried before anybody waits.
-        const bool no_pause = retry == Retry::at_once || next_address_ != 0;
+        const bool another = addresses_.next();
+        const bool no_pause = retry == Retry::at_once || another;
         retry_timer_.set(no_pause ? 0 : static_cast<ngx_msec_t>(backoff_.next_ms()));
     }
     owner_.on_down(retry, why);

@@ -6,6 +6,9 @@
 //     ▲                                                                              │
 //     └──────────────── retry timer: 0 ms after a connection that has worked, else back-off
 //
+// To which address is RedisAddresses' to say; when DNS says that Redis is elsewhere, an attempt at the old address ends
+// without a word, and a pause before the next one, too. A connection that is up stays.
+//
 // With rediss:// the connection is up when TLS is: the server has proved who it is, within connect_timeout from the
 // beginning of the attempt.
 //
@@ -21,16 +24,16 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "core/redis/backoff.hpp"
 #include "core/tls_session.hpp"
 #include "ngx_module/conf.hpp"
+#include "ngx_module/redis_addresses.hpp"
 #include "ngx_module/worker_event.hpp"
 
 namespace apikey::ngx {
 
-class RedisSocket {
+class RedisSocket final : private RedisAddresses::Owner {
   public:
     // connecting: an attempt is under way, or follows at once; what is to be said may wait for it.
     enum class State : std::uint8_t { down, connecting, up };
@@ -95,6 +98,7 @@ class RedisSocket {
     template <void (RedisSocket::*handler)()>
     static void on_connection_event(ngx_event_t* event) noexcept;
 
+    void on_moved() noexcept override;
     void tcp_came_up();
     void came_up();
     enum class Sent : std::uint8_t { all, blocked, gone };  // gone: the connection is no more
@@ -109,11 +113,11 @@ class RedisSocket {
     void on_connect_timeout();
     void down(Retry retry, const std::string& why);
     void close_connection() noexcept;
-    [[nodiscard]] const Address& address() const { return addresses_[next_address_ % addresses_.size()]; }
 
     Owner& owner_;
     const std::string place_;
-    const std::vector<Address> addresses_;
+    const bool over_tcp_;
+    RedisAddresses addresses_;
     const std::string password_file_;
     const std::string configured_password_;
     const ngx_msec_t connect_timeout_;
@@ -122,13 +126,12 @@ class RedisSocket {
 
     redis::Backoff backoff_;
     State state_ = State::down;
-    std::size_t next_address_ = 0;
     bool has_worked_ = false;  // the owner said so of this connection
     ngx_msec_t came_up_at_ = 0;
 
     ngx_connection_t* connection_ = nullptr;
     std::unique_ptr<TlsSession> tls_;  // from the moment that TCP is up, with rediss://
-    ngx_log_t quiet_log_{};          // nginx' own lines about this connection: we write better ones, less often
+    ngx_log_t quiet_log_{};            // nginx' own lines about this connection: we write better ones, less often
     WorkerEvent<RedisSocket> connect_timer_;
     WorkerEvent<RedisSocket> retry_timer_;
     WorkerEvent<RedisSocket> flush_event_;

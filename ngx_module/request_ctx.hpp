@@ -15,9 +15,6 @@ namespace apikey::ngx {
 
 struct Flight;
 
-// $api_key_cache
-enum class CacheUse : std::uint8_t { none, hit, miss, stale, negative };
-
 // Copies in the request's pool, so that they live until the log phase is over.
 struct RequestFacts {
     ngx_str_t id;

@@ -37,20 +37,9 @@ ngx_int_t get_status(ngx_http_request_t* r, ngx_http_variable_value_t* value, ui
     return NGX_OK;
 }
 
-std::string_view cache_word(CacheUse use) noexcept {
-    switch (use) {
-        case CacheUse::hit: return "hit";
-        case CacheUse::miss: return "miss";
-        case CacheUse::stale: return "stale";
-        case CacheUse::negative: return "negative";
-        case CacheUse::none: break;
-    }
-    return "";
-}
-
 ngx_int_t get_cache(ngx_http_request_t* r, ngx_http_variable_value_t* value, uintptr_t) noexcept {
     const RequestCtx* ctx = find_ctx(r);
-    set(value, cache_word(ctx != nullptr ? ctx->cache_use : CacheUse::none));
+    set(value, cache_use_name(ctx != nullptr ? ctx->cache_use : CacheUse::none));
     return NGX_OK;
 }
 

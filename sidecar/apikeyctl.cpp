@@ -57,6 +57,8 @@ int run(int argc, char** argv) {
     migrate_command->add_flag("--enable-rls", arguments.enable_rls,
                               "enable row-level security on an existing api_keys");
     add_command(app, "sync", "have apikeyd compare Redis with Postgres, completely", arguments, run_sync, chosen);
+    add_command(app, "doctor", "look at Postgres, Redis, apikeyd and nginx' workers; changes nothing", arguments,
+                run_doctor, chosen);
     add_key_commands(app, arguments, chosen);
     try {
         app.parse(argc, argv);
@@ -67,7 +69,7 @@ int run(int argc, char** argv) {
         chosen();
         return 0;
     } catch (const Refusal& refusal) {
-        std::cerr << "apikeyctl: " << refusal.message << "\n";
+        if (!refusal.message.empty()) std::cerr << "apikeyctl: " << refusal.message << "\n";
         return refusal.status;
     }
 }

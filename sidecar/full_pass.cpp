@@ -91,6 +91,7 @@ bool FullPass::copy_batch(const KeyBatch& batch) {
     if (mirror_.put(keys, announcement()) == FencedWriter::Outcome::full) {
         if (report_.rebuilt) return false;
         hooks_.postpone(keys);
+        report_.postponed += keys.size();
         return true;
     }
     report_.written += keys.size();

@@ -40,10 +40,11 @@ class FullPass {
     };
     struct Report {
         bool rebuilt = false;
-        std::uint64_t keys = 0;     // active in Postgres
-        std::uint64_t written = 0;  // of them, not so in Redis
-        std::uint64_t removed = 0;  // from Redis
-        std::string epoch;          // what apikey:epoch says now
+        std::uint64_t keys = 0;       // active in Postgres
+        std::uint64_t written = 0;    // of them, not so in Redis
+        std::uint64_t removed = 0;    // from Redis
+        std::uint64_t postponed = 0;  // not so in Redis still: it was full
+        std::string epoch;            // what apikey:epoch says now
     };
 
     FullPass(KeyMirror& mirror, RedisClient& redis, const redis::Names& names, Hooks hooks)

@@ -58,7 +58,11 @@ KeyMirror::KeyMirror(Postgres& postgres, RedisClient& redis, FencedWriter& write
       names_(names),
       quiet_(quiet),
       on_published_(std::move(on_published)),
-      last_marker_(new_receipt() / 2) {}  // a late confirmation from another term is nobody's
+      last_marker_(new_receipt() / 2) {  // a late confirmation from another term is nobody's
+    // Rows are only ever read by their hash, which has an index. Of a table that was just filled or restored the planner
+    // knows nothing yet, and would scan and sort all of it for each batch of a pass.
+    postgres_.execute("SET enable_seqscan = off; SET enable_sort = off");
+}
 
 void KeyMirror::start_after(const std::string& hash) {
     postgres_.start(rows_after().c_str(), {hash});

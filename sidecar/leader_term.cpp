@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <unordered_set>
+#include <utility>
 
 #include "sidecar/weather.hpp"
 
@@ -28,7 +29,10 @@ LeaderTerm::LeaderTerm(Parts parts, const std::string& token)
               [this](const Confirmations::Batch& batch) { collector_.published(batch); }),
       collector_(parts.target, parts.names,
                  {parts.postgres, writer_, parts.quiet, [this] { mirror_.announce_any({}); }}),
-      next_heartbeat_(Clock::now() + kHeartbeatEvery) {}
+      next_heartbeat_(Clock::now() + kHeartbeatEvery) {
+    // An answer comes after all notices of a transaction, and libpq would keep every one of them.
+    parts_.postgres.hear([this](const PgNotification& notification) { hear(notification); });
+}
 
 void LeaderTerm::lead(const std::vector<Receipt>& heard) {
     for (const Receipt receipt : heard)
@@ -41,6 +45,7 @@ void LeaderTerm::lead(const std::vector<Receipt>& heard) {
         collect();
         if (Clock::now() >= next_retry_) retry_postponed();
         handle_key_changes();
+        make_up_for_passes();
         if (!pending_.wants_full_pass() && Clock::now() < next_pass_) continue;
         serve_clients();  // before a pass, which takes its time
         full_pass();
@@ -78,7 +83,11 @@ void LeaderTerm::full_pass() {
     const FullPass::Report report = pass.run();
 
     parts_.lease.guard_epoch(report.epoch);
-    if (!receipts.empty()) mirror_.announce_any({receipts.begin(), receipts.end()});
+    if (report.postponed > 0) {
+        leave_to_another_pass(receipts);
+    } else if (!receipts.empty()) {
+        mirror_.announce_any({receipts.begin(), receipts.end()});
+    }
     collector_.members_complete();
     next_pass_ = Clock::now() + kVerifyEvery;
     log_pass(report, Clock::now() - began);
@@ -88,6 +97,9 @@ void LeaderTerm::log_pass(const FullPass::Report& report, Clock::duration took) 
     const auto ms = std::chrono::duration_cast<milliseconds>(took).count();
     if (report.rebuilt) {
         spdlog::info("Redis rebuilt: {} keys written, {} removed, {} ms", report.written, report.removed, ms);
+    } else if (report.postponed > 0) {
+        spdlog::warn("Redis verified: {} keys, {} of them wait for memory, repaired: {} written, {} removed, {} ms",
+                     report.keys, report.postponed, report.written, report.removed, ms);
     } else if (report.written + report.removed > 0) {
         spdlog::warn("Redis verified: {} keys, repaired: {} written, {} removed, {} ms", report.keys, report.written,
                      report.removed, ms);
@@ -124,23 +136,31 @@ void LeaderTerm::check_still_leading() {
 
 void LeaderTerm::collect() {
     check_still_leading();
-    for (const PgNotification& notification : parts_.postgres.take_notifications()) {
-        if (notification.channel != kChangedChannel) continue;
-        const auto change = parse_change(notification.payload);
-        if (change) {
-            add(*change);
-        } else {
-            parts_.quiet.warn("somebody sent a NOTIFY apikey_changed that is no notice; ignored");
-        }
+    for (const PgNotification& notification : parts_.postgres.take_notifications())
+        hear(notification);
+}
+
+void LeaderTerm::hear(const PgNotification& notification) {
+    if (notification.channel != kChangedChannel) return;
+    const auto change = parse_change(notification.payload);
+    if (change) {
+        add(*change);
+    } else {
+        parts_.quiet.warn("somebody sent a NOTIFY apikey_changed that is no notice; ignored");
     }
 }
 
 void LeaderTerm::add(const Change& change) {
     if (pending_.add(change)) collector_.heard(change.receipt);
-    if (!change.key || postponed_.empty()) return;
-    // Whatever was to be tried again, this is newer.
-    const auto postponed = postponed_.extract(to_hex_string(*change.key));
-    if (!postponed.empty()) make_pending(postponed);
+    if (change.key && !postponed_.empty()) {
+        // Whatever was to be tried again, this is newer.
+        const auto postponed = postponed_.extract(to_hex_string(*change.key));
+        if (!postponed.empty()) make_pending(postponed);
+    }
+    if (!pending_.has_too_many_keys()) return;
+    parts_.quiet.warn("more keys have changed at once than are applied one by one: a full pass follows instead");
+    for (const Receipt receipt : pending_.turn_into_full_pass())
+        collector_.same_as_another(receipt);
 }
 
 void LeaderTerm::handle_key_changes() {
@@ -183,12 +203,17 @@ void LeaderTerm::apply(const PendingChanges::ByHash& changes) {
 
 void LeaderTerm::postpone(const std::string& hash, const std::set<Receipt>& receipts) {
     parts_.quiet.error("Redis is full (OOM): new and changed keys wait, revocations do not; raise maxmemory");
-    postponed_[hash].insert(receipts.begin(), receipts.end());
     next_retry_ = Clock::now() + kRetryWhenFull;
+    if (postponed_.size() >= kMostPostponed && !postponed_.contains(hash)) return leave_to_another_pass(receipts);
+    auto& waiting = postponed_[hash];
+    for (const Receipt receipt : receipts) {
+        if (!waiting.insert(receipt).second) collector_.same_as_another(receipt);
+    }
 }
 
+// A batch is enough to see whether there is memory again; the next one follows at once.
 void LeaderTerm::retry_postponed() {
-    while (!postponed_.empty())
+    for (int i = 0; i < KeyMirror::kBatch && !postponed_.empty(); ++i)
         make_pending(postponed_.extract(postponed_.begin()));
 }
 
@@ -197,6 +222,22 @@ void LeaderTerm::make_pending(const PendingChanges::ByHash::node_type& postponed
     pending_.add({key, kNobodyWaits});
     for (const Receipt receipt : postponed.mapped()) {
         if (!pending_.add({key, receipt})) collector_.same_as_another(receipt);
+    }
+}
+
+void LeaderTerm::leave_to_another_pass(const std::set<Receipt>& receipts) {
+    another_pass_ = true;
+    for (const Receipt receipt : receipts) {
+        if (!another_pass_receipts_.insert(receipt).second) collector_.same_as_another(receipt);
+    }
+}
+
+void LeaderTerm::make_up_for_passes() {
+    if (!another_pass_ || !postponed_.empty() || pending_.has_keys()) return;
+    another_pass_ = false;
+    pending_.add({std::nullopt, kNobodyWaits});
+    for (const Receipt receipt : std::exchange(another_pass_receipts_, {})) {
+        if (!pending_.add({std::nullopt, receipt})) collector_.same_as_another(receipt);
     }
 }
 

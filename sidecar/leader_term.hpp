@@ -29,6 +29,8 @@ class LeaderTerm {
   public:
     static constexpr std::chrono::minutes kVerifyEvery{3};
     static constexpr std::chrono::milliseconds kRetryWhenFull{500};
+    // More keys than these are not remembered one by one while Redis is full; a full pass finds them again.
+    static constexpr std::size_t kMostPostponed = 50'000;
     // A server that does not answer this is gone, whatever TCP says.
     static constexpr std::chrono::seconds kHeartbeatEvery{3};
 
@@ -43,6 +45,9 @@ class LeaderTerm {
     };
     // `token`: of the lease, which is held. Postgres LISTENs to apikey_changed. Throws as lead() does.
     LeaderTerm(Parts parts, const std::string& token);
+    ~LeaderTerm() { parts_.postgres.hear({}); }
+    LeaderTerm(const LeaderTerm&) = delete;
+    LeaderTerm& operator=(const LeaderTerm&) = delete;
 
     // Leads until something throws: Stopped, LeadershipLost, PostgresError, RedisError. `heard`: receipts of changes
     // that were committed before; whoever waits for them is told after the first full pass.
@@ -61,6 +66,7 @@ class LeaderTerm {
     void wait_for_memory();
     void check_still_leading();
     void collect();
+    void hear(const PgNotification& notification);
     void add(const Change& change);
     void serve_clients();
     void handle_key_changes();
@@ -68,6 +74,10 @@ class LeaderTerm {
     void postpone(const std::string& hash, const std::set<Receipt>& receipts);
     void retry_postponed();
     void make_pending(const PendingChanges::ByHash::node_type& postponed);
+    // A pass, or a change, could not be completed for want of memory: it is by the full pass that follows when there is
+    // some, and so are these receipts told.
+    void leave_to_another_pass(const std::set<Receipt>& receipts);
+    void make_up_for_passes();
 
     Parts parts_;
     std::string token_;
@@ -76,6 +86,8 @@ class LeaderTerm {
     ConfirmationCollector collector_;
     PendingChanges pending_;
     PendingChanges::ByHash postponed_;  // Redis was full
+    bool another_pass_ = false;         // when all of those are written
+    std::set<Receipt> another_pass_receipts_;
     Clock::time_point next_pass_;
     Clock::time_point next_retry_;
     Clock::time_point next_heartbeat_;

@@ -26,7 +26,13 @@ struct Membership {
     bool was_broken = false;  // something else stood in its place, and who was a member is lost
 };
 
+// Redis' clock in unix milliseconds, from the reply to TIME. Throws RedisError.
+std::int64_t redis_millis(const redis::ReplyView& time);
+
 // From the replies to TIME and to ZRANGE … WITHSCORES; the caller fills in `asked` and `received`. Throws RedisError.
-Membership membership_of(const redis::ReplyView& time, const redis::ReplyView& members);
+Membership membership_of(std::int64_t redis_now, const redis::ReplyView& members);
+inline Membership membership_of(const redis::ReplyView& time, const redis::ReplyView& members) {
+    return membership_of(redis_millis(time), members);
+}
 
 }  // namespace apikey

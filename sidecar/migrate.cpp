@@ -42,7 +42,8 @@ std::vector<std::string> migrate(const std::string& dsn, const MigrateOptions& o
     const int found = applied_version(postgres);
     if (found > schema_version()) {
         throw SchemaMismatch("the database has schema version " + std::to_string(found) + ", this apikeyctl knows " +
-                             std::to_string(schema_version()) + "; use the newer one");
+                                 std::to_string(schema_version()),
+                             "use the newer one");
     }
     std::vector<std::string> applied;
     for (const Migration& migration : migrations()) {

@@ -62,6 +62,17 @@ PendingChanges::ByHash PendingChanges::take_keys(std::size_t most) {
     return taken;
 }
 
+std::vector<Receipt> PendingChanges::turn_into_full_pass() {
+    std::vector<Receipt> same;
+    for (const auto& [hash, receipts] : std::exchange(by_hash_, {})) {
+        for (const Receipt receipt : receipts) {
+            if (!full_pass_receipts_.insert(receipt).second) same.push_back(receipt);
+        }
+    }
+    full_pass_ = true;
+    return same;
+}
+
 std::set<Receipt> PendingChanges::take_full_pass() {
     full_pass_ = false;
     return std::exchange(full_pass_receipts_, {});

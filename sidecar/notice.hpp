@@ -45,13 +45,19 @@ std::string format_done(const Done& done);
 class PendingChanges {
   public:
     using ByHash = std::map<std::string, std::set<Receipt>, std::less<>>;
+    // About 25 MB. One statement can change millions, and their notices come faster than they are applied.
+    static constexpr std::size_t kMostKeys = 100'000;
 
     // False: this receipt waited for this already (or nobody waits).
     bool add(const Change& change);
     [[nodiscard]] bool has_keys() const noexcept { return !by_hash_.empty(); }
+    [[nodiscard]] bool has_too_many_keys() const noexcept { return by_hash_.size() > kMostKeys; }
     [[nodiscard]] bool wants_full_pass() const noexcept { return full_pass_; }
     // Up to `most` keys with the receipts that wait for them.
     ByHash take_keys(std::size_t most);
+    // Makes one full pass of all keys. Whoever waits for several of them waits for one thing then: gives its receipt once
+    // for each that was one too many.
+    std::vector<Receipt> turn_into_full_pass();
     // The receipts that wait for a full pass, which the caller now makes.
     std::set<Receipt> take_full_pass();
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "sidecar/own_thread.hpp"
 #include "sidecar/weather.hpp"
 
 namespace apikey {
@@ -14,15 +15,27 @@ using Clock = std::chrono::steady_clock;
 
 // Defaults, which the connection string may override: PQconnectdbParams takes the last of two, and expands
 // the string where `dbname` stands.
-PGconn* open(const std::string& dsn, const char* application) {
+PGconn* open(const std::string& dsn, const Postgres::Options& options) {
     const std::array<const char*, 10> names = {"connect_timeout",           "keepalives_idle",
                                                "keepalives_interval",       "keepalives_count",
                                                "tcp_user_timeout",          "target_session_attrs",
                                                "fallback_application_name", "dbname",
                                                "client_encoding",           nullptr};
-    const std::array<const char*, 10> values = {"3",       "2",         "2",         "3",    "8000",
-                                                "primary", application, dsn.c_str(), "UTF8", nullptr};
+    const std::array<const char*, 10> values = {
+        "3", "2", "2", "3", "8000", options.servers, options.application, dsn.c_str(), "UTF8", nullptr};
     return PQconnectdbParams(names.data(), values.data(), 1);
+}
+
+// A thread of its own, since a name is looked up without regard to connect_timeout.
+PgConn connect(const std::string& dsn, const Postgres::Options& options) {
+    const std::function<PgConn()> call = [dsn, options] { return PgConn(open(dsn, options)); };
+    auto connection = in_own_thread(call, Postgres::kConnectTimeout, options.stop);
+    if (options.stop != nullptr && options.stop->is_set()) throw Stopped();
+    if (!connection) {
+        throw PostgresError("Postgres: no connection within " + std::to_string(Postgres::kConnectTimeout.count()) +
+                            " s; can its name be looked up?");
+    }
+    return std::move(*connection);
 }
 
 std::string one_line(std::string_view text) {
@@ -71,7 +84,7 @@ std::string session_settings(const Postgres::Options& options) {
 }  // namespace
 
 Postgres::Postgres(const std::string& dsn, Options options)
-    : options_(std::move(options)), connection_(open(dsn, options_.application)) {
+    : options_(std::move(options)), connection_(connect(dsn, options_)) {
     if (!connection_) throw std::bad_alloc();
     if (PQstatus(connection_.get()) != CONNECTION_OK) fail();
     PQsetNoticeReceiver(connection_.get(), hand_on_notice, &options_.on_notice);
@@ -135,16 +148,31 @@ void Postgres::wait_for_answer(milliseconds most) {
             throw PostgresError("Postgres did not answer within " + std::to_string(most.count()) + " ms");
         }
         if (PQconsumeInput(connection_.get()) == 0) fail();
+        if (!hear_) continue;
+        while (const auto notification = next_notification())
+            hear_(*notification);
     }
+}
+
+std::optional<PgNotification> Postgres::next_notification() {
+    const PgNotify notify{PQnotifies(connection_.get())};
+    if (!notify) return std::nullopt;
+    return PgNotification{notify->relname, notify->extra};
 }
 
 std::vector<PgNotification> Postgres::take_notifications() {
     if (PQconsumeInput(connection_.get()) == 0) fail();
     std::vector<PgNotification> notifications;
-    while (const PgNotify notify{PQnotifies(connection_.get())}) {
-        notifications.push_back({notify->relname, notify->extra});
-    }
+    while (auto notification = next_notification())
+        notifications.push_back(std::move(*notification));
     return notifications;
+}
+
+std::string Postgres::display() const {
+    const auto text = [](const char* value) { return std::string(value == nullptr ? "" : value); };
+    const PGconn* connection = connection_.get();
+    return text(PQuser(connection)) + "@" + text(PQhost(connection)) + ":" + text(PQport(connection)) + "/" +
+           text(PQdb(connection));
 }
 
 void Postgres::fail() const {

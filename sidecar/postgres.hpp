@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "sidecar/event_fd.hpp"
@@ -25,6 +26,8 @@ struct PgNotification {
 
 class Postgres {
   public:
+    // libpq has a shorter one for each address; this is for names that cannot be looked up.
+    static constexpr std::chrono::seconds kConnectTimeout{60};
     static constexpr std::chrono::seconds kLockTimeout{2};
     static constexpr std::chrono::seconds kStatementTimeout{10};
     // The server ends a statement first; this is for one that does not answer at all.
@@ -32,6 +35,7 @@ class Postgres {
 
     struct Options {
         const char* application = "apikeyd";
+        const char* servers = "primary";  // target_session_attrs, unless the connection string says otherwise
         std::chrono::seconds lock_timeout = kLockTimeout;
         std::chrono::seconds statement_timeout = kStatementTimeout;
         std::chrono::seconds answer_timeout = kAnswerTimeout;
@@ -40,7 +44,7 @@ class Postgres {
     };
     using Parameter = std::optional<std::string>;  // nullopt: NULL
 
-    // Connects to the first server of `dsn` that can be written to. Throws PostgresError.
+    // Connects to the first server of `dsn` that can be written to. Throws PostgresError, Stopped.
     Postgres(const std::string& dsn, Options options);
     Postgres(const Postgres&) = delete;
     Postgres& operator=(const Postgres&) = delete;
@@ -58,16 +62,26 @@ class Postgres {
 
     // What has arrived, without waiting. Throws PostgresError when the connection is gone.
     std::vector<PgNotification> take_notifications();
+    // What arrives before an answer is handed over while that is waited for, instead of being kept, however much it is.
+    // `on_notification` must not ask anything. Empty: as before.
+    void hear(std::function<void(const PgNotification&)> on_notification) { hear_ = std::move(on_notification); }
     // Readable when something may have arrived.
     [[nodiscard]] int socket() const noexcept { return PQsocket(connection_.get()); }
+
+    // Where it is connected to and as whom, without the password: user@host:port/database.
+    [[nodiscard]] std::string display() const;
+    // The server process that libpq was told of at the start; a pooler in between makes one up.
+    [[nodiscard]] int backend_pid() const noexcept { return PQbackendPID(connection_.get()); }
 
   private:
     PgResult collect(std::chrono::milliseconds most);
     void wait_for_answer(std::chrono::milliseconds most);
+    std::optional<PgNotification> next_notification();
     [[noreturn]] void fail() const;
 
     Options options_;
     PgConn connection_;
+    std::function<void(const PgNotification&)> hear_;
 };
 
 // Ends with ROLLBACK unless commit() was called. An error in it leaves the connection unusable for others:

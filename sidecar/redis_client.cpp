@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include <array>
+#include <atomic>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/connect.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -10,9 +11,13 @@
 #include <boost/asio/write.hpp>
 #include <cerrno>
 #include <fstream>
+#include <functional>
+#include <memory>
+#include <optional>
 #include <system_error>
 #include <utility>
 
+#include "sidecar/own_thread.hpp"
 #include "sidecar/settings.hpp"
 #include "sidecar/weather.hpp"
 
@@ -22,6 +27,7 @@ namespace {
 namespace asio = boost::asio;
 using boost::system::error_code;
 
+constexpr int kMostLookups = 16;  // that hang at the same time
 constexpr std::size_t kReadBytes = std::size_t{256} * 1024;
 constexpr std::size_t kPlainBytes = std::size_t{16} * 1024;  // a TLS record has no more
 constexpr std::size_t kWriteEarlyBytes = std::size_t{16} * 1024;
@@ -36,6 +42,27 @@ std::string read_password(const std::string& file) {
     }
     if (password.back() == '\r') password.pop_back();
     return password;
+}
+
+struct Found {
+    error_code error;
+    asio::ip::tcp::resolver::results_type addresses;
+};
+
+// Nothing: not within that time. Not by async_resolve(): the destructor of its context waits for getaddrinfo() however long
+// that takes, which is half a minute and more when DNS is silent.
+std::optional<Found> look_up(const std::string& host, std::uint16_t port, std::chrono::milliseconds most) {
+    static std::atomic<int> under_way = 0;
+    if (under_way >= kMostLookups) return std::nullopt;
+    ++under_way;
+    const std::shared_ptr<void> counted(nullptr, [](void*) { --under_way; });
+    const std::function<Found()> call = [host, port, counted] {
+        asio::io_context context;
+        Found found;
+        found.addresses = asio::ip::tcp::resolver(context).resolve(host, std::to_string(port), found.error);
+        return found;
+    };
+    return in_own_thread(call, most, nullptr);
 }
 
 }  // namespace
@@ -101,14 +128,11 @@ void RedisClient::connect_unix(const std::string& path) {
 }
 
 void RedisClient::connect_tcp(const std::string& host, std::uint16_t port) {
-    asio::ip::tcp::resolver resolver(context_);
-    asio::ip::tcp::resolver::results_type addresses;
-    complete("looking up its name", [&](auto done) {
-        resolver.async_resolve(host, std::to_string(port), [&addresses, done](const error_code& error, auto found) {
-            addresses = std::move(found);
-            done(error);
-        });
-    });
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline_ - Clock::now());
+    const auto found = look_up(host, port, left);
+    if (!found) fail("no answer within " + std::to_string(timeout_.count()) + " ms while looking up its name");
+    if (found->error) fail(found->error.message() + " while looking up its name");
+    const auto& addresses = found->addresses;
     asio::ip::tcp::socket tcp(context_);
     complete("connecting", [&](auto done) { asio::async_connect(tcp, addresses, done); });
     tcp.set_option(asio::ip::tcp::no_delay(true));
@@ -174,12 +198,13 @@ void RedisClient::take(const OnReply& on_reply) {
     std::size_t nth = 0;
     static const redis::Reply kNone;
     redis::Pipeline::Answer answer{0, redis::ReplyView(kNone, 0)};
-    for (;;) {
+    for (bool has_read = false;;) {
         if (pipeline_.outstanding() == 0) pipeline_.expect(0);
         switch (pipeline_.next(&answer)) {
             case redis::Pipeline::Next::answer: on_reply(nth++, answer.reply); break;
             case redis::Pipeline::Next::need_bytes:
-                if (!read_now()) return;
+                if (has_read || !read_now()) return;
+                has_read = true;
                 break;
             case redis::Pipeline::Next::failed: fail("sent " + pipeline_.failure());
         }

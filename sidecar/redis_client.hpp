@@ -1,5 +1,5 @@
 // One connection to Redis, blocking, with deadlines: core's pipeline over an Asio stream (TCP, with or without TLS, or a
-// Unix socket). A name is looked up at every connection.
+// Unix socket). A name is looked up at every connection, within the same deadline.
 //
 //   client.send({"GET", name});  client.send({"PING"});
 //   client.exchange([](std::size_t nth, const redis::ReplyView& reply) { ... });   // one write, all replies
@@ -61,7 +61,9 @@ class RedisClient {
     [[nodiscard]] int descriptor() { return socket_.native_handle(); }
     // Sends what is queued; its replies come out of take() like everything else.
     void push();
-    // Hands over what has come, without waiting. Throws RedisError, also when the connection is gone.
+    // Hands over what has come, without waiting: what one read gives, so that whoever publishes without a break does not
+    // keep the caller here. descriptor() stays readable while there is more. Throws RedisError, also when the connection
+    // is gone.
     void take(const OnReply& on_reply);
 
     // One command whose reply must be text or nil (nil reads as empty), e.g. GET. Error replies throw.

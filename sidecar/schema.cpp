@@ -32,23 +32,25 @@ void require_schema(Postgres& postgres) {
     const int version = applied_version(postgres);
     const std::string ours = std::to_string(schema_version());
     if (version == 0) {
-        throw SchemaMismatch(
-            "the database has no schema of ours (on this role's search_path); run "
-            "\"apikeyctl migrate\" as the owner of api_keys");
+        throw SchemaMismatch("the database has no schema of ours (on this role's search_path)",
+                             "run \"apikeyctl migrate\" as the owner of api_keys");
     }
     if (version < schema_version()) {
-        throw SchemaMismatch("the database has schema version " + std::to_string(version) + ", this program needs " +
-                             ours + "; run \"apikeyctl migrate\"");
+        throw SchemaMismatch(
+            "the database has schema version " + std::to_string(version) + ", this program needs " + ours,
+            "run \"apikeyctl migrate\"");
     }
     if (version > schema_version()) {
-        throw SchemaMismatch("the database has schema version " + std::to_string(version) + ", this program knows " +
-                             ours + "; install the newer apikeyd");
+        throw SchemaMismatch(
+            "the database has schema version " + std::to_string(version) + ", this program knows " + ours,
+            "install the newer apikeyd");
     }
     try {
         postgres.query((std::string("SELECT ") + kKeyRowColumns + " FROM api_keys LIMIT 0").c_str());
     } catch (const PostgresError& error) {
         if (error.sqlstate() != kUndefinedColumn && error.sqlstate() != kUndefinedTable) throw;
-        throw SchemaMismatch("the database says it has schema version " + ours + ", but " + error.what());
+        throw SchemaMismatch("the database says it has schema version " + ours + ", but " + error.what(),
+                             "add what is missing (docs/operations.md lists the columns)");
     }
 }
 

@@ -261,4 +261,17 @@ Result<Settings> load_settings(const std::string& file) {
     return parse_settings(text.str(), file);
 }
 
+std::string place_of_setting(const std::string& file, std::string_view name) {
+    try {
+        for (const auto& item : YAML::LoadFile(file)) {
+            if (item.first.IsScalar() && item.first.Scalar() == name) {
+                return file + ":" + std::to_string(item.first.Mark().line + 1);
+            }
+        }
+    } catch (const YAML::Exception&) {
+        return file;
+    }
+    return file;
+}
+
 }  // namespace apikey

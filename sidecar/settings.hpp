@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
 
 #include "core/redis/names.hpp"
 #include "core/redis/url.hpp"
@@ -53,6 +54,9 @@ Result<Settings> load_settings(const std::string& file);
 
 // The same from text; `file` only appears in messages.
 Result<Settings> parse_settings(const std::string& yaml, const std::string& file);
+
+// Where the file gives a setting of the top, FILE:LINE; FILE when it does not, or cannot be read.
+std::string place_of_setting(const std::string& file, std::string_view name);
 
 // Checks a libpq connection string without connecting.
 Result<std::string> parse_postgres(std::string_view text);

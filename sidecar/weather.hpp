@@ -35,7 +35,17 @@ class LeadershipLost : public std::runtime_error {
 
 // The database has another schema than this program: no waiting helps.
 class SchemaMismatch : public std::runtime_error {
-    using std::runtime_error::runtime_error;
+  public:
+    // what() is both, `what_is_wrong; advice`.
+    SchemaMismatch(const std::string& what_is_wrong, std::string advice)
+        : std::runtime_error(what_is_wrong + "; " + advice), wrong_(what_is_wrong), advice_(std::move(advice)) {}
+
+    [[nodiscard]] const std::string& what_is_wrong() const noexcept { return wrong_; }
+    [[nodiscard]] const std::string& advice() const noexcept { return advice_; }
+
+  private:
+    std::string wrong_;
+    std::string advice_;
 };
 
 // The process is asked to end.

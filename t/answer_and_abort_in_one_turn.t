@@ -64,7 +64,7 @@ def while_worker_sleeps(action):
 
 def meets(first, reset, http2):
     """An answer and the client's end in one turn, in this order; the status that is logged."""
-    before = len(nginx.requests())
+    before = len(nginx.wait_requests(1))
     proxy.clear()
     proxy.on("HMGET", delay(0.05 if first == "answer" else 0.3))
     client = Parked("/meets", http2)
@@ -95,7 +95,7 @@ with Test() as t:
             status = meets("answer", reset, http2)
             t.ok(status in ([200], [499]), f"{how}: the answer first: one end", status)
 
-    before = len(nginx.requests())
+    before = len(nginx.wait_requests(1))
     proxy.clear()
     proxy.on("HMGET", delay(0, 0.006), containing=alice.hash)
     wrong = []

@@ -90,7 +90,7 @@ with Test() as t:
     # All three, and somebody else behind them on the link.
     proxy.clear()
     proxy.on("HMGET", delay(0.04), nth=1)
-    before = len(nginx.requests())
+    before = len(nginx.wait_requests(1))
     client, other = parked(keys[3]), parked(keys[4])
     while_worker_is_busy(client.close)
     r = other.response()
@@ -100,7 +100,7 @@ with Test() as t:
 
     # Many at once, answered around the end of their time.
     proxy.clear()
-    before = len(nginx.requests())
+    before = len(nginx.wait_requests(1))
     tally, wrong = collections.Counter(), []
     for n in range(ROUNDS):
         proxy.on("HMGET", delay(0.085, 0.115) if n % 2 else delay(0.03, 0.1), nth=1)

@@ -6,7 +6,6 @@
 import os
 import signal
 import threading
-import time
 
 from lib.apikeytest import Test, wait_for
 from lib.apikeytest.process import children_of, read, running
@@ -98,7 +97,9 @@ with Test() as t:
     t.logged_once(nginx, len(nginx.requests()))
     t.ok(len(nginx.requests()) >= len(answers), "and logged")
     t.ok(wait_for(lambda: len(redis_clients()) == per_nginx), "the connections are those of one nginx")
+    t.ok(wait_for(lambda: {name.split(":")[1] for name in redis.workers()} == {str(pid) for pid in workers_of(new)}),
+         "and nobody else is waited for when a key changes", redis.workers())
     os.kill(new, signal.SIGQUIT)
     t.ok(ended(new), "it ends")
     t.unlike(nginx.log(), "open socket", "and nothing was left open")
-    t.ok(wait_for(lambda: not redis_clients()), "also at Redis")
+    t.ok(wait_for(lambda: not redis_clients() and not redis.workers()), "also at Redis", redis.workers())

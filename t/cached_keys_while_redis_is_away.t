@@ -4,6 +4,7 @@
 # not proved itself keeps nobody beyond valid.
 # Hazards: C19, R23
 
+import itertools
 import time
 
 from lib.apikeytest import Test, wait_for
@@ -26,13 +27,14 @@ http {
     }
 }
 """
+number = itertools.count()                 # of the request, which tells its line in the log
 
 
 def shown(path, key):
     """(status, what the log says of the cache)."""
-    before = len(nginx.requests())
-    status = nginx.get(path, key).status
-    return status, nginx.wait_requests(before + 1)[before]["cache"]
+    uri = f"{path}/{next(number)}"
+    status = nginx.get(uri, key).status
+    return status, wait_for(lambda: [x["cache"] for x in nginx.requests() if x["uri"] == uri])[0]
 
 
 with Test() as t:

@@ -3,7 +3,7 @@
 # and neither the workers nor the zone grow.
 # Hazards: X1
 
-from lib.apikeytest import Test, make_key_text, request_bytes
+from lib.apikeytest import Test, make_key_text, places, request_bytes
 
 CONF = """
 %GLOBALS%
@@ -47,7 +47,7 @@ with Test() as t:
     redis = t.redis(keys=keys)
     nginx = t.nginx(CONF, redis=redis)
     t.ok(nginx.wait_watching(2), "the workers hear of changes")
-    for key in keys:
+    for key in keys * 2:                   # a verdict that comes while another worker holds the zone's lock is not kept
         nginx.get("/", key)
     before = nginx.metrics()
     t.is_({nginx.get("/", key).status for key in keys}, {200}, "all keys are good")
@@ -60,7 +60,8 @@ with Test() as t:
     after = nginx.metrics()
     t.ok(after['cache_evictions_total{area="unknown"}'] > 0, "many more than there is room for")
     t.is_(after['cache_evictions_total{area="known"}'], 0, "no good key gave way")
-    t.ok(abs(resident() - memory) < 2048, "the workers have not grown by 2 MB", resident(), memory)
+    if not places.SANITIZED:                           # which keeps what was freed
+        t.ok(abs(resident() - memory) < 2048, "the workers have not grown by 2 MB", resident(), memory)
     t.is_(after["zone_free_bytes"], zone, "nor has the zone")
     hits = after['cache_requests_total{result="hit"}']
     t.is_({nginx.get("/", key).status for key in keys}, {200}, "the keys are good as before")

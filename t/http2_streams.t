@@ -4,7 +4,7 @@
 
 import time
 
-from lib.apikeytest import Test, delay, wait_for
+from lib.apikeytest import Gate, Test, delay, wait_for
 
 CONF = """
 %GLOBALS%
@@ -12,7 +12,7 @@ events { }
 http {
     %HTTP%
     api_key_zone  keys:1m;
-    api_key_redis %REDIS% timeout=30s;
+    api_key_redis %REDIS% timeout=60s;
     server {
         listen 127.0.0.1:%PORT% http2;
         location / {
@@ -45,13 +45,15 @@ with Test() as t:
     logged = 220
 
     # Every second stream is reset while it is parked.
-    redis_proxy.on("HMGET", delay(0.8), times=1)
+    gate = Gate()
+    redis_proxy.on("HMGET", gate.hold, times=1)
     with nginx.connect2(port=nginx.port) as client:
         streams = [client.send(key=key) for key in users]
         t.ok(wait_for(lambda: redis_proxy.count("HMGET") == logged + 100), "a hundred more are parked")
         for stream in streams[::2]:
             client.reset(stream)
-        t.ok(wait_for(lambda: len(nginx.requests()) == logged + 50, 0.7), "a reset one ends at once")
+        t.ok(wait_for(lambda: len(nginx.requests()) == logged + 50), "a reset one ends before Redis has answered")
+        gate.open()
         answers = client.wait(*streams[1::2])
         t.is_([r.saw("X-User-Id") for r in answers], [[key.user] for key in users[1::2]], "the others get their answers")
         late = [client.send(key=key) for key in users[:10]]

@@ -75,5 +75,7 @@ with Test() as t:
     t.is_(nginx.get("/", nobody).status, 401, "for unknown keys, too")
     said = {x.split("cannot be used: ")[1].split(";")[0] for x in nginx.log().splitlines() if "cannot be used: " in x}
     t.ok(any(x.startswith("Redis refused HMGET of a key: ") for x in said), "the log says what was refused", *said)
-    t.ok(all(re.fullmatch(r"[A-Za-z ,.-]+(: [A-Za-z ,.-]+)?", x) for x in said), "in Redis' plain words", *said)
+    # Beside these there may be what the system says of a connection that the proxy cut.
+    refused = [x for x in said if x.startswith("Redis ")]
+    t.ok(all(re.fullmatch(r"[A-Za-z ,.-]+(: [A-Za-z ,.-]+)?", x) for x in refused), "in Redis' plain words", *said)
     t.ok(len([x for x in nginx.log().splitlines() if "api_key" in x]) < 40, "in few lines", nginx.log())

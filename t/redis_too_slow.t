@@ -88,6 +88,10 @@ with Test() as t:
 
     for client in clients:
         client.close()
-    served = [x for x in nginx.requests() if x["status"] == 200]
-    t.is_(len(upstream.requests), len(served), "the late answers let nobody through")
+
+    def served():
+        return [x["status"] for x in nginx.requests()].count(200)
+
+    wait_for(lambda: served() >= len(upstream.requests))
+    t.is_(len(upstream.requests), served(), "the late answers let nobody through")
     t.is_({x["user"] for x in nginx.requests() if x["status"] != 200}, {""}, "and gave nobody a name")

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # nginx and apikeyd work with exactly the ACL users that docs/operations.md documents, with passwords from files, in a
-# database other than 0; a password that is changed is followed without a reload.
+# database other than 0: keys are cached, changes heard of and confirmed. Without the second half of nginx's rule keys
+# are looked up every time. A password that is changed is followed without a reload.
 # Hazards: R9, R26
 
 import os
@@ -8,10 +9,12 @@ import pathlib
 import re
 
 from lib.apikeytest import Test, wait_for
+from lib.apikeytest.receipts import ReceiptClient
 
 OPERATIONS = pathlib.Path(__file__).resolve().parent.parent / "docs/operations.md"
 CONF = """
 %GLOBALS%
+worker_processes 2;
 events { }
 http {
     %HTTP%
@@ -19,7 +22,8 @@ http {
     api_key_redis %URL% password_file=%DIR%/redis.password;
     server {
         listen 127.0.0.1:%PORT%;
-        location / { api_key "test"; empty_gif; }
+        location / { api_key "test"; api_key_cache valid=1h invalid=1h; empty_gif; }
+        location = /metrics { api_key_metrics; }
     }
 }
 """
@@ -29,6 +33,16 @@ def write(path, text):
     with open(path, "w", encoding="ascii") as file:
         file.write(text)
     os.chmod(path, 0o644)
+
+
+def change(sql):
+    return application.change(sql)[1]
+
+
+def is_cached():
+    """Are six requests in a row answered without a lookup?"""
+    before = nginx.metrics()['lookups_total{outcome="found"}']
+    return {nginx.get("/", alice).status for _ in "123456"} == {200} and nginx.metrics()['lookups_total{outcome="found"}'] == before
 
 
 with Test() as t:
@@ -49,11 +63,28 @@ with Test() as t:
     nginx = t.nginx(CONF, start=False, url=f"redis://nginx@127.0.0.1:{redis.port}/1")
     write(f"{nginx.folder}/redis.password", "nginx-one\n")
     nginx.start()
+    application = ReceiptClient(pg)
     t.ok(wait_for(lambda: nginx.get("/", alice).status == 200, 5), "a key passes", daemon.log()[-2000:])
-    pg.sql("UPDATE api_keys SET is_active = false")
-    t.ok(wait_for(lambda: nginx.get("/", alice).status == 401, 3), "and is revoked", daemon.log()[-2000:])
+    t.ok(nginx.wait_watching(2), "two workers hear of changes", nginx.log()[-2000:])
+    t.ok(wait_for(is_cached), "and use what they have cached")
+    t.is_(change("UPDATE api_keys SET is_active = false"), "2/2", "it is revoked, which both confirm")
+    t.is_({nginx.get("/", alice).status for _ in "123456"}, {401}, "and refused")
+    daemon.ctl("sync")
     denied = redis("ACL", "LOG")
     t.is_(denied, [], "Redis denied nothing")
+
+    # Only the first half: an nginx that may read keys and nothing else.
+    change("UPDATE api_keys SET is_active = true")
+    reading = re.match(r"(.*?) %W~.* (\+hmget .*?\+time) ", rules["nginx"])
+    redis("ACL", "SETUSER", "nginx", "reset", "on", ">nginx-one", *reading[1].split(), *reading[2].split())
+    redis("CLIENT", "KILL", "USER", "nginx")
+    t.ok(wait_for(lambda: nginx.metrics()["links_up"] == 2 and nginx.metrics()["watching_workers"] == 0),
+         "without the second half of the rule: no worker hears of changes", nginx.log()[-2000:])
+    t.ok(wait_for(lambda: {nginx.get("/", alice).status for _ in "123456"} == {200}), "keys pass")
+    t.ok(not wait_for(is_cached, 0.5), "each by a lookup")
+    change("UPDATE api_keys SET is_active = false")
+    t.is_({nginx.get("/", alice).status for _ in "123456"}, {401}, "and a revoked one is refused")
+    t.like(nginx.log(), "the subscription to changes at .* is down: Redis refused SUBSCRIBE", "the log says what is missing")
 
     redis("ACL", "SETUSER", "nginx", "resetpass", ">nginx-two")
     redis("CLIENT", "KILL", "USER", "nginx")

@@ -21,6 +21,8 @@ std::string_view run_id_of(const ReplyView& info) noexcept {
 }
 
 std::string plain_words(std::string_view error_text) {
+    if (error_code(error_text) == "NOPERM")
+        return "NOPERM, its user may not do this; docs/operations.md lists the ACL that nginx needs";
     const auto is_plain = [](char c) {
         return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == ' ' || c == ',' || c == '.' || c == '-';
     };

@@ -16,7 +16,7 @@ std::vector<std::string_view> auth_command(std::string_view user, std::string_vi
 std::string_view run_id_of(const ReplyView& info) noexcept;
 
 // Redis' own words of refusal, fit for a log line. Everything that it repeats of a command stands in quotes, and
-// whatever else is secret has a digit somewhere: both end the text.
+// whatever else is secret has a digit somewhere: both end the text. Where that would end it too soon, words of ours.
 std::string plain_words(std::string_view error_text);
 
 }  // namespace apikey::redis

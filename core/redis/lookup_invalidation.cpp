@@ -1,7 +1,6 @@
 // The worker's part in invalidation on the connection for lookups: its registration and its confirmations (change.hpp).
 #include <algorithm>
 
-#include "core/decimal.hpp"
 #include "core/redis/lookup_session.hpp"
 
 namespace apikey::redis {
@@ -9,18 +8,8 @@ namespace apikey::redis {
 namespace {
 
 constexpr std::size_t kMostUnconfirmed = 256;  // confirmations sent and not answered
-constexpr std::uint64_t kMostSeconds = 1'000'000'000'000;
 constexpr Millis kMostHoldOff = 16'000;
 constexpr const char* kOtherKind = "Redis sent a reply of another kind";
-
-// The reply to TIME (seconds, microseconds) in milliseconds, rounded up.
-std::optional<Millis> millis_of(const ReplyView& time) {
-    if (time.size() != 2) return std::nullopt;
-    const auto seconds = parse_decimal(time[0].text());
-    const auto micros = parse_decimal(time[1].text());
-    if (!seconds || !micros || *seconds > kMostSeconds || *micros >= 1'000'000) return std::nullopt;
-    return static_cast<Millis>(*seconds * 1000 + *micros / 1000 + 1);
-}
 
 }  // namespace
 
@@ -84,10 +73,11 @@ bool LookupSession::take_invalidation(Expect what, const ReplyView& reply, Milli
 // TIME follows ZADD because its reply is of another form: a reply that was repeated, or belongs to another command,
 // cannot pass for the acknowledgement.
 bool LookupSession::take_time(const ReplyView& reply, Millis now) {
-    const auto redis_now = millis_of(reply);
-    if (!redis_now) return fail(kOtherKind);
+    const auto micros = micros_of_time(reply);
+    if (!micros) return fail(kOtherKind);
+    const Millis redis_now = *micros / 1000 + 1;  // rounded up, so that the lease that is told is none too short
     const bool was_known = clock_offset_.has_value();
-    clock_offset_ = *redis_now - registration_.sent;
+    clock_offset_ = redis_now - registration_.sent;
     registration_.under_way = false;
     if (registration_.ended) return true;
     if (registration_.taken) {

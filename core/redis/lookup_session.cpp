@@ -83,27 +83,26 @@ void LookupSession::fail_all() {
 
 // --- asking ----------------------------------------------------------------------------------------------------
 
-LookupSession::Lookup* LookupSession::make() {
+LookupSession::Lookup* LookupSession::next_free() {
     if (free_.empty()) {
         // Room first, so that giving back never allocates.
         if (free_.capacity() <= storage_.size()) free_.reserve(2 * storage_.size() + 1);
-        return &storage_.emplace_back();
+        free_.push_back(&storage_.emplace_back());
     }
-    Lookup* lookup = free_.back();
-    free_.pop_back();
-    return lookup;
+    return free_.back();
 }
 
 LookupSession::Lookup* LookupSession::ask(const Digest& digest, void* asker, Millis now) {
     if (storage_.size() - free_.size() >= options_.most_waiting) return nullptr;
-    Lookup* lookup = make();
+    Lookup* lookup = next_free();
+    queued_.push_back(lookup);
+    free_.pop_back();
     lookup->digest = digest;
     lookup->asker = asker;
     lookup->outcome = Outcome::unavailable;
     lookup->deadline = now + options_.timeout;
     lookup->owned = lookup->in_line = true;
     lookup->finished = lookup->repeated = lookup->sent = lookup->reached = false;
-    queued_.push_back(lookup);
     ++waiting_;
     return lookup;
 }

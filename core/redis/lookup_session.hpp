@@ -209,7 +209,7 @@ class LookupSession {
     void for_all_in_line(const Visit& visit) const;
     void give_back(Lookup* lookup) noexcept;
     [[nodiscard]] bool fail(std::string why);
-    Lookup* make();
+    Lookup* next_free();
 
     Options options_;
     std::string epoch_key_;

@@ -23,16 +23,20 @@ struct Names {
           leader(prefix + "leader"),
           changed(prefix + "changed"),
           applied(prefix + "applied"),
-          workers(prefix + "workers") {}
+          workers(prefix + "workers"),
+          usage(prefix + "usage"),
+          usage_dead(prefix + "usage:dead") {}
 
     [[nodiscard]] std::string key(std::string_view hash) const { return keys + std::string(hash); }
 
-    std::string keys;     // before a key's hash
-    std::string epoch;    // proves that everything is here
-    std::string leader;   // the lease
-    std::string changed;  // channel: what changed
-    std::string applied;  // channel: which worker has applied it
-    std::string workers;  // who must confirm (change.hpp)
+    std::string keys;        // before a key's hash
+    std::string epoch;       // proves that everything is here
+    std::string leader;      // the lease
+    std::string changed;     // channel: what changed
+    std::string applied;     // channel: which worker has applied it
+    std::string workers;     // who must confirm (change.hpp)
+    std::string usage;       // stream: what keys were used for
+    std::string usage_dead;  // stream: what of it Postgres refused
 };
 
 }  // namespace apikey::redis

@@ -2,10 +2,14 @@
 
 #include <algorithm>
 
+#include "core/decimal.hpp"
+
 namespace apikey::redis {
 namespace {
 
 constexpr std::size_t kMaxCodeChars = 24;
+constexpr std::uint64_t kMostSeconds = 1'000'000'000'000;
+constexpr std::uint64_t kMicros = 1'000'000;  // in a second
 
 }  // namespace
 
@@ -38,6 +42,14 @@ std::string_view info_field(std::string_view info, std::string_view field) noexc
         at = end + 2;
     }
     return {};
+}
+
+std::optional<std::int64_t> micros_of_time(const ReplyView& reply) noexcept {
+    if (reply.size() != 2) return std::nullopt;
+    const auto seconds = parse_decimal(reply[0].text());
+    const auto micros = parse_decimal(reply[1].text());
+    if (!seconds || !micros || *seconds > kMostSeconds || *micros >= kMicros) return std::nullopt;
+    return static_cast<std::int64_t>(*seconds * kMicros + *micros);
 }
 
 std::string_view error_code(std::string_view error_text) noexcept {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -67,6 +68,10 @@ class ReplyView {
 
 // The value of `field` in the text that INFO gives ("field:value" lines, each ended by CRLF); empty where there is none.
 std::string_view info_field(std::string_view info, std::string_view field) noexcept;
+
+// What the reply to TIME says, in microseconds; nothing when it is none. Who makes milliseconds of it knows which way to
+// round.
+std::optional<std::int64_t> micros_of_time(const ReplyView& reply) noexcept;
 
 // The first word of an error reply ("WRONGTYPE", "NOAUTH", …), or "ERR" if it does not look like
 // one. Safe to log: Redis repeats the arguments of a command in some messages, and those can name a

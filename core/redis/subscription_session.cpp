@@ -11,7 +11,7 @@ namespace {
 
 // The longest reply is that to INFO; a message that is longer than it is no change, and none that we shall read.
 constexpr ReplyReader::Limits kLimits{.unparsed_bytes = 8192, .reply_bytes = 8192, .reply_nodes = 8};
-constexpr std::size_t kSlice = 4096;        // bytes given to the parser at once
+constexpr std::size_t kSlice = 4096;         // bytes given to the parser at once
 constexpr std::size_t kMostUnanswered = 16;  // PINGs
 constexpr const char* kOtherKind = "Redis sent a reply of another kind";
 

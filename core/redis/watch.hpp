@@ -25,7 +25,7 @@ namespace apikey::redis {
 
 class Watch {
   public:
-    // nginx reads a clock that is up to 10 ms slow: a lease ends so much before the membership.
+    // covers() is asked with a clock that is up to 10 ms slow: a lease ends so much before the membership.
     static constexpr Millis kSlack = 20;
 
     // Everything that is published from `since` on is heard and applied.
@@ -48,7 +48,7 @@ class Watch {
     // The lease holds until then, and covers what was true after trusted_since(). No lease: 0.
     [[nodiscard]] Millis lease_until() const noexcept { return lease_until_; }
     [[nodiscard]] Millis trusted_since() const noexcept { return claim_.since; }
-    // May a verdict that was asked for at `validated_at` be used at `now` (not before the clock's time)?
+    // May a verdict that was asked for at `validated_at` be used at `now` (at most kSlack before the clock's time)?
     [[nodiscard]] bool covers(Millis validated_at, Millis now) const noexcept {
         return now < lease_until_ && validated_at > claim_.since;
     }

@@ -30,7 +30,7 @@ struct Arguments {
 
 // Ends a command: the message for stderr and the exit status.
 struct Refusal {
-    std::string message;
+    std::string message;  // empty: the command has said it
     int status = kFailed;
 };
 

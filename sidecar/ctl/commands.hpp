@@ -9,6 +9,9 @@ namespace apikey {
 void run_migrate(const Arguments& arguments);
 void run_sync(const Arguments& arguments);
 
+// doctor.cpp
+void run_doctor(const Arguments& arguments);
+
 // keys.cpp
 void run_create(const Arguments& arguments);
 void run_list(const Arguments& arguments);

@@ -48,7 +48,8 @@ void run_sync(const Arguments& arguments) {
     KeyCommand command(arguments);
     command.postgres.query("SELECT pg_notify($1, $2)", {kChangedChannel, format_change("", command.receipt)});
     const Confirmation confirmation = command.wait(kWaitForPass);
-    if (!confirmation.done) throw Refusal{"no apikeyd has done a full pass within 60 s; does it run?"};
+    if (!confirmation.done)
+        throw Refusal{"no apikeyd has completed a full pass within 60 s; does it run, and has Redis memory?"};
     if (arguments.json) {
         Json json = {{"success", true}};
         add_confirmation(json, confirmation);

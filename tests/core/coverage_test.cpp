@@ -57,6 +57,21 @@ TEST(Coverage, AnEmptyClaimAddsNothingAndTrustsAllTheSame) {
     EXPECT_EQ(zone.coverage.get(), (Interval{1000, 5000}));
 }
 
+// An old master that is cut off has workers, and so has the one in its place.
+TEST(Coverage, AnotherRedisBeginsAnew) {
+    Zone zone;
+    EXPECT_EQ(zone.coverage.redis(), 0U);
+    EXPECT_EQ(zone.coverage.connected(7, 900), 900);
+    zone.coverage.add({1000, 5000});
+    EXPECT_EQ(zone.coverage.connected(7, 4000), 900) << "the same one: nothing changes";
+    EXPECT_EQ(zone.coverage.get(), (Interval{1000, 5000}));
+    EXPECT_EQ(zone.coverage.connected(8, 4500), 4500);
+    EXPECT_EQ(zone.coverage.redis(), 8U);
+    EXPECT_EQ(zone.coverage.add({4400, 4600}), 4500) << "subscribed before the zone was its Redis': others wrote to it";
+    EXPECT_EQ(zone.coverage.get(), (Interval{4500, 4600}));
+    EXPECT_EQ(zone.coverage.add({4400, 4450}), 4500) << "an empty claim";
+}
+
 // N23: a worker that is killed at any store leaves an interval that claims no more than it knew.
 TEST(Coverage, AKilledWriterClaimsNothingThatIsNot) {
     struct Case {

@@ -26,7 +26,9 @@ TEST(Freshness, NothingIsUsedAtOnceWithoutAWatch) {
 
 TEST(Freshness, ZeroMeansNever) {
     EXPECT_FALSE(use_at_once(0, 0, ending_in(0), true));
+    EXPECT_FALSE(use_at_once(-5, 0, ending_in(0), true)) << "another worker has just asked";
     EXPECT_EQ(fall_back(0, {.valid = 0, .invalid = 0, .stale = 0}, false), Fallback::no);
+    EXPECT_EQ(fall_back(-5, {.valid = 0, .invalid = 0, .stale = 0}, false), Fallback::no);
 }
 
 // Keys cached in one moment end at different ones, none late, none more than 1/16 early.

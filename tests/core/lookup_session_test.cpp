@@ -69,7 +69,7 @@ TEST(LookupSession, ABadHandshakeEndsTheConnection) {
         {ok + ok + bulk("run_id:\r\n"), "Redis' INFO names no run_id"},
         {ok + ok + bulk("not_run_id:1\r\nrun_idx:2\r\nrun_id\r\n"), "Redis' INFO names no run_id"},
         {ok + ok + server_info() + "-NOPERM no permissions to run 'info'\r\n",
-         "Redis refused INFO: NOPERM no permissions to run "},
+         "Redis refused INFO: NOPERM, its user may not do this; docs/operations.md lists the ACL that nginx needs"},
         {ok + ok + server_info() + role_info("slave"), "Redis is a replica; a master is needed"},
         {ok + ok + server_info() + bulk("role:masterly\r\n"), "Redis is a replica; a master is needed"},
         {ok + ok + server_info() + ":7\r\n", "Redis sent a reply of another kind"},

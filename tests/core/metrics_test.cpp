@@ -59,30 +59,16 @@ TEST(Metrics, ShowsEveryCounter) {
     const auto shown = [&](std::uint64_t value) { return text.find(" " + std::to_string(value) + "\n") != text.npos; };
     for (const std::uint64_t value : counters.requests)
         EXPECT_TRUE(shown(value));
-    for (const std::uint64_t value : {counters.cache_hits,
-                                      counters.cache_misses,
-                                      counters.cache_negative,
-                                      counters.cache_stale,
-                                      counters.cache_too_long,
-                                      counters.lookups_found,
-                                      counters.lookups_unknown,
-                                      counters.lookups_unavailable,
-                                      counters.lookups_joined,
-                                      counters.pairing_mismatches,
-                                      counters.corrupt_keys,
-                                      counters.untrusted_batches,
-                                      counters.link_failures,
-                                      counters.subscription_failures,
-                                      counters.changes,
-                                      counters.changes_of_all,
-                                      counters.changes_malformed,
-                                      counters.confirmations,
-                                      counters.confirmations_refused,
-                                      counters.gauges.parked,
-                                      counters.gauges.link_up,
-                                      counters.gauges.subscription_up,
-                                      counters.gauges.workers,
-                                      counters.gauges.watching})
+    for (const CacheUse use : {CacheUse::hit, CacheUse::miss, CacheUse::stale, CacheUse::negative})
+        EXPECT_TRUE(shown(counters.cache_requests[static_cast<std::size_t>(use)])) << cache_use_name(use);
+    for (const std::uint64_t value :
+         {counters.cache_too_long,         counters.lookups_found,     counters.lookups_unknown,
+          counters.lookups_unavailable,    counters.lookups_joined,    counters.pairing_mismatches,
+          counters.corrupt_keys,           counters.untrusted_batches, counters.link_failures,
+          counters.subscription_failures,  counters.changes,           counters.changes_of_all,
+          counters.changes_malformed,      counters.cache_flushes,     counters.confirmations,
+          counters.confirmations_refused,  counters.gauges.parked,     counters.gauges.link_up,
+          counters.gauges.subscription_up, counters.gauges.workers,    counters.gauges.watching})
         EXPECT_TRUE(shown(value)) << value;
 }
 

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "tests/core/reply_builder.hpp"
 
 namespace apikey::redis {
@@ -63,6 +67,28 @@ TEST(ReplyView, StepsOverNestedArrays) {
     EXPECT_EQ(view[2].text(), "x");
     EXPECT_EQ(view[3][0][0][0].integer(), 3);
     EXPECT_EQ(view[4].integer(), 4);
+}
+
+TEST(MicrosOfTime, AreTheSecondsAndTheRest) {
+    ReplyBuilder time;
+    EXPECT_EQ(micros_of_time(time.array(2).string("1700000000").string("000123").view()), 1'700'000'000'000'123);
+    ReplyBuilder latest;
+    EXPECT_EQ(micros_of_time(latest.array(2).string("1000000000000").string("999999").view()),
+              1'000'000'000'000'999'999);
+}
+
+TEST(MicrosOfTime, AreNothingInAnotherForm) {
+    for (const auto& [seconds, micros] : std::vector<std::pair<std::string, std::string>>{
+             {"", "0"}, {"0", ""}, {"-1", "0"}, {"1.5", "0"}, {"1", "1000000"}, {"1000000000001", "0"}, {"x", "0"}}) {
+        ReplyBuilder time;
+        EXPECT_FALSE(micros_of_time(time.array(2).string(seconds).string(micros).view())) << seconds << " " << micros;
+    }
+    ReplyBuilder one;
+    EXPECT_FALSE(micros_of_time(one.array(1).string("1").view()));
+    ReplyBuilder numbers;
+    EXPECT_FALSE(micros_of_time(numbers.array(2).integer(1).integer(2).view()));
+    ReplyBuilder error;
+    EXPECT_FALSE(micros_of_time(error.error("ERR").view()));
 }
 
 TEST(ErrorCode, IsTheFirstWordWhenItLooksLikeOne) {

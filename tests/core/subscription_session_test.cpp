@@ -71,7 +71,8 @@ TEST(SubscriptionSession, ABadHandshakeEndsTheConnection) {
         {ok + bulk("run_id:\r\n"), "Redis' INFO names no run_id"},
         {ok + "*1\r\n" + server_info(), "Redis' INFO names no run_id"},
         {ok + server_info() + "-NOPERM No permissions to access a channel\r\n",
-         "Redis refused SUBSCRIBE: NOPERM No permissions to access a channel"},
+         "Redis refused SUBSCRIBE: NOPERM, its user may not do this; docs/operations.md lists the ACL that nginx "
+         "needs"},
         {ok + server_info() + ok, other},
         {ok + server_info() + ":1\r\n", other},
         {ok + server_info() + message("* 0"), other},
@@ -241,7 +242,9 @@ TEST(SubscriptionSession, ARefusalEndsTheConnection) {
     Subscriber t;
     t.connect();
     EXPECT_FALSE(t.feed("-NOPERM this user has no permissions to run the 'ping' command\r\n"));
-    EXPECT_EQ(t.session.why(), "Redis refused PING: NOPERM this user has no permissions to run the ");
+    EXPECT_EQ(
+        t.session.why(),
+        "Redis refused PING: NOPERM, its user may not do this; docs/operations.md lists the ACL that nginx needs");
 }
 
 TEST(SubscriptionSession, NumbersGoOnOverConnections) {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <map>
 
 #include "core/digest.hpp"
 
@@ -72,6 +73,40 @@ TEST(PendingChanges, AFullPassIsRememberedWithItsReceipts) {
     EXPECT_EQ(pending.take_full_pass(), (std::set<Receipt>{9}));
     EXPECT_FALSE(pending.wants_full_pass());
     EXPECT_TRUE(pending.take_full_pass().empty());
+}
+
+// One key for each number, none of them twice.
+Digest digest_of(std::size_t number) {
+    Digest digest{};
+    for (std::size_t i = 0; i < sizeof number; ++i)
+        digest[i] = static_cast<unsigned char>(number >> (8 * i));
+    return digest;
+}
+
+TEST(PendingChanges, TooManyKeysAreOneFullPass) {
+    PendingChanges pending;
+    std::map<Receipt, std::size_t> parts;  // as whoever waits counts them
+    const auto add = [&](const Change& change) { parts[change.receipt] += pending.add(change) ? 1 : 0; };
+    add({std::nullopt, 9});
+    add({digest_of(0), 8});
+    for (std::size_t number = 0; number < PendingChanges::kMostKeys; ++number) {
+        add({digest_of(number), 7});
+        if (number % 3 == 0) add({digest_of(number), 9});
+        if (number % 3 == 1) add({digest_of(number), kNobodyWaits});
+    }
+    EXPECT_FALSE(pending.has_too_many_keys());
+    add({digest_of(PendingChanges::kMostKeys), 6});
+    EXPECT_TRUE(pending.has_too_many_keys());
+
+    for (const Receipt receipt : pending.turn_into_full_pass())
+        --parts[receipt];
+    EXPECT_FALSE(pending.has_too_many_keys());
+    EXPECT_FALSE(pending.has_keys());
+    EXPECT_TRUE(pending.wants_full_pass());
+    EXPECT_EQ(parts, (std::map<Receipt, std::size_t>{{0, 0}, {6, 1}, {7, 1}, {8, 1}, {9, 1}})) << "one thing each";
+    EXPECT_TRUE(pending.add({digest_of(0), 7})) << "what comes now is another part";
+    EXPECT_EQ(pending.take_full_pass(), (std::set<Receipt>{6, 7, 8, 9}));
+    EXPECT_EQ(pending.take_keys(10).size(), 1U);
 }
 
 // --- between terms -------------------------------------------------------------------------------------------------

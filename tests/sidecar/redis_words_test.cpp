@@ -30,6 +30,8 @@ TEST(RedisNames, AreUnderThePrefix) {
     EXPECT_EQ(names.changed, "p:changed");
     EXPECT_EQ(names.applied, "p:applied");
     EXPECT_EQ(names.workers, "p:workers");
+    EXPECT_EQ(names.usage, "p:usage");
+    EXPECT_EQ(names.usage_dead, "p:usage:dead");
 }
 
 TEST(Migrations, AreEmbeddedInOrder) {

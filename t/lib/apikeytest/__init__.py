@@ -2,7 +2,7 @@
 
 from . import faults
 from .apikeyd import apikeyctl
-from .faults import (black_hole, close, cut, cut_anywhere, delay, drop, duplicate, inject, previous, replace, split,
+from .faults import (Gate, black_hole, close, cut, cut_anywhere, delay, drop, duplicate, inject, previous, replace, split,
                      split_anywhere, split_at, swap, swap_alike)
 from .http1 import Connection, Response, request_bytes
 from .keys import Key, checksum, digest, make_key_text

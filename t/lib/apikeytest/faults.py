@@ -1,11 +1,12 @@
 """What can happen to one Redis reply (or command) on its way through the proxy.
 
 A fault is a function: it gets the lane and the whole frame, and returns what goes out instead: a list of bytes and of
-Wait, Until, Close and Hole. `lane.rng` is the proxy's random source, `lane.held` what swap() keeps back,
+Wait, Until, Gate, Close and Hole. `lane.rng` is the proxy's random source, `lane.held` what swap() keeps back,
 `lane.last` the last frame by command, `lane.command` whose frame this is.
 """
 
 import dataclasses
+import threading
 import time
 
 
@@ -23,6 +24,31 @@ class Until:
 class Close:
     """Both sides of the connection; reset: with RST (on TCP)."""
     reset: bool = False
+
+
+class Gate:
+    """Holds up what is on its way (`hold` is the fault), and what comes behind, as in TCP, until it is opened: for tests
+    that must see something happen *before* the answer, however slow the machine is."""
+
+    def __init__(self):
+        self.is_open, self.lanes = False, []
+        self.lock = threading.Lock()       # tests open it in their own thread
+
+    def hold(self, _lane, frame):
+        return [self, frame]
+
+    def holds(self, lane):
+        """False: it is open. True: `lane` is drained again when it opens."""
+        with self.lock:
+            if not self.is_open:
+                self.lanes.append(lane)
+            return not self.is_open
+
+    def open(self):
+        with self.lock:
+            self.is_open = True
+        for lane in self.lanes:
+            lane.link.proxy.loop.call_soon_threadsafe(lane.drain)
 
 
 class Hole:

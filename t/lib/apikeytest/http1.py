@@ -54,6 +54,10 @@ def request_bytes(method="GET", path="/", key=None, headers=(), body=b"", host="
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
 
 
+class NoAnswer(ConnectionError):
+    """The connection was closed without a byte of an answer."""
+
+
 class Connection:
     def __init__(self, port, timeout=10.0):
         self.socket = socket.create_connection(("127.0.0.1", port), timeout)
@@ -89,7 +93,8 @@ class Connection:
     def _head(self):
         while (end := self._buffer.find(b"\r\n\r\n")) < 0:
             if not self._more():
-                raise ConnectionError(f"closed without a whole answer, after {bytes(self._buffer)!r}")
+                kind = ConnectionError if self._buffer else NoAnswer
+                raise kind(f"closed without a whole answer, after {bytes(self._buffer)!r}")
         first, *lines = self._buffer[:end].decode("latin-1").split("\r\n")
         del self._buffer[:end + 4]
         version, status, reason = (first.split(" ", 2) + [""])[:3]

@@ -1,4 +1,7 @@
-"""HTTP/2 without TLS (prior knowledge), many streams at once; on Debian's python3-h2."""
+"""HTTP/2 without TLS (prior knowledge), many streams at once; on Debian's python3-h2.
+
+GOAWAY is read here: h2 takes it for the end of the connection, and nginx answers the streams that are open (RFC 9113 §6.8).
+"""
 
 import socket
 
@@ -13,6 +16,9 @@ except ImportError:
     h2 = None
 
 
+FRAME_HEADER, GOAWAY = 9, 7    # bytes of a frame's header; the type (RFC 9113 §4.1)
+
+
 class Http2Connection:
     def __init__(self, port, timeout=10.0):
         if h2 is None:
@@ -24,8 +30,9 @@ class Http2Connection:
         self._h2.initiate_connection()
         self.responses = {}                # by stream: a Response once its end has come
         self.resets = {}                   # by stream: the error code of RST_STREAM
-        self.closed = False                # GOAWAY or end of the connection
-        self._open = {}
+        self.going_away = False            # GOAWAY: no more streams, but those that are open are answered
+        self.closed = False                # the end of the connection
+        self._open, self._rest = {}, b""
         self._flush()
 
     def __enter__(self):
@@ -76,9 +83,24 @@ class Http2Connection:
         if not data:
             self.closed = True
             return
-        for event in self._h2.receive_data(data):
+        for event in self._h2.receive_data(self._without_goaway(data)):
             self._handle(event)
         self._flush()
+
+    def _without_goaway(self, data):
+        """The whole frames of what has come so far, but for GOAWAY."""
+        data, frames, at = self._rest + data, b"", 0
+        while len(data) - at >= FRAME_HEADER:
+            end = at + FRAME_HEADER + int.from_bytes(data[at:at + 3], "big")
+            if end > len(data):
+                break
+            if data[at + 3] == GOAWAY:
+                self.going_away = True
+            else:
+                frames += data[at:end]
+            at = end
+        self._rest = data[at:]
+        return frames
 
     def _handle(self, event):
         if isinstance(event, h2.events.ResponseReceived):
@@ -91,8 +113,6 @@ class Http2Connection:
             self.responses[event.stream_id] = self._open.pop(event.stream_id)
         elif isinstance(event, h2.events.StreamReset):
             self.resets[event.stream_id] = event.error_code
-        elif isinstance(event, h2.events.ConnectionTerminated):
-            self.closed = True
 
     def _flush(self):
         data = self._h2.data_to_send()

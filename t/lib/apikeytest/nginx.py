@@ -108,7 +108,9 @@ class Nginx:
         self.session = self.master
 
     def _lives(self):
-        return self.process.alive() or (self.detached and running(self.master))
+        """A daemon may be between the end of the process that was started and the file that says which it is now."""
+        return self.process.alive() or (self.detached and self.process.exit_status() == 0 and
+                                        (not self.master or running(self.master)))
 
     @property
     def master(self):
@@ -204,6 +206,22 @@ class Nginx:
     def connect(self, timeout=10.0, port=None):
         """An HTTP/1.1 connection."""
         return Connection(port or self.port, timeout)
+
+    def connect_each(self, workers):
+        """{pid: an HTTP/1.1 connection to that worker} for so many workers; needs `location = /pid { return 200 $pid; }`
+        and `listen … reuseport`, which spreads new connections over them."""
+        found = {}
+
+        def have_all():
+            connection = self.connect()
+            pid = int(connection.request(path="/pid").text)
+            if found.setdefault(pid, connection) is not connection:
+                connection.close()
+            return len(found) == workers
+
+        if not wait_for(have_all, 20):
+            raise RuntimeError(f"of {workers} workers only {list(found)} answer")
+        return found
 
     def connect2(self, timeout=10.0, port=None):
         """An HTTP/2 connection, without TLS; needs `listen … http2`."""

@@ -5,8 +5,9 @@ import collections
 import dataclasses
 import random
 import time
+import typing
 
-from .http1 import Connection, request_bytes
+from .http1 import Connection, NoAnswer, request_bytes
 from .http2 import Http2Connection
 
 # What an answer means, and which of these must never be.
@@ -16,6 +17,7 @@ VALID_REFUSED, UNEXPECTED = "valid key refused", "unexpected answer"
 OUT_OF_FORCE = "what was no longer in force"
 NEVER = (WRONG_IDENTITY, OUT_OF_FORCE, BOGUS_PASSED, VALID_REFUSED, UNEXPECTED)
 CHANGING = "a key that changes"            # judged afterwards
+CLOSED = "closed without an answer"        # fair while nginx is reloaded (RFC 9112 9.3.1): a client asks again
 
 BATCH_SIZES = (1, 1, 2, 3, 4, 5, 6, 8, 50)     # pipelined requests
 
@@ -26,7 +28,8 @@ def text_of(key):
 
 @dataclasses.dataclass
 class Job:
-    """What one process of clients does. `changing`: keys that change meanwhile."""
+    """What one process of clients does. `changing`: keys that change meanwhile. `reloads`: nginx is reloaded meanwhile, and
+    so closes connections that have carried requests, with or without the next one on its way."""
     port: int
     keys: list
     bogus: list
@@ -36,6 +39,8 @@ class Job:
     abort_chance: float
     requests: int
     deadline: float
+    reloads: bool
+    enough_changes: typing.Callable[[], bool]
 
 
 class Client:
@@ -60,7 +65,8 @@ class Client:
     def is_enough(self):
         """So many answers, and no less than half as many that are a yes or no: on a busy machine 503 is frequent."""
         decided = sum(self.tally[k] for k in (RIGHT, REFUSED, CHANGING))
-        return decided + self.tally[UNAVAILABLE] >= self.job.requests and decided >= self.job.requests // 2
+        return (decided + self.tally[UNAVAILABLE] >= self.job.requests and decided >= self.job.requests // 2 and
+                self.job.enough_changes())
 
     def round(self):
         batches = [(time.monotonic(), self.send_batch(slot)) for slot in range(len(self.connections))]
@@ -78,7 +84,13 @@ class Client:
             self.connections[slot].send(data)
             self.leave(slot)
             return []
-        self.connections[slot].send(data)
+        try:
+            self.connections[slot].send(data)
+        except ConnectionError:
+            if not self.job.reloads:
+                raise
+            self.leave(slot)
+            return []
         return batch
 
     def pick(self):
@@ -108,7 +120,8 @@ class Client:
             try:
                 response = self.connections[slot].response()
             except (OSError, TimeoutError) as error:
-                self.count(UNEXPECTED, key, error)
+                fair = self.job.reloads and isinstance(error, NoAnswer)
+                self.count(CLOSED if fair else UNEXPECTED, key, error)
                 self.leave(slot)
                 return
             self.count(self.judge(key, asked, response), key, response)
@@ -142,7 +155,7 @@ class StreamClient(Client):
 
     def round(self):
         connection = self.connections[0]
-        if connection is None or connection.closed:
+        if connection is None or connection.closed or connection.going_away:
             connection = self.connections[0] = Http2Connection(self.port)
         begun = time.monotonic()
         asked = {connection.send(key=key, headers=self.forged()): key for key in (self.pick() for _ in range(40))}
@@ -153,7 +166,8 @@ class StreamClient(Client):
         connection.wait(*asked)
         for stream, key in asked.items():
             response = connection.responses.pop(stream, None)
-            self.count(self.judge(key, begun, response) if response else UNEXPECTED, key, response)
+            unanswered = CLOSED if self.job.reloads and connection.closed else UNEXPECTED
+            self.count(self.judge(key, begun, response) if response else unanswered, key, response)
         if self.rng.random() < self.abort_chance:
             connection.close()
             self.connections[0] = None

@@ -79,7 +79,7 @@ class Postgres:
         self.process = Process("postgres", [f"{bin_dir()}/postgres", "-D", self.data, "-k", self.folder],
                                self.log_path, user="postgres", death_signal="INT")
         ready = wait_for(lambda: not self.process.alive() or
-                         re.search(r"^ready", read(f"{self.data}/postmaster.pid"), re.M), 30)
+                         re.search(r"^(ready|standby)", read(f"{self.data}/postmaster.pid"), re.M), 30)
         if not ready or not self.process.alive():
             raise RuntimeError(f"PostgreSQL does not start:\n{read(self.log_path)[-2000:]}")
 

@@ -6,7 +6,7 @@ import socket
 import struct
 import time
 
-from .faults import Hole, Until, Wait
+from .faults import Gate, Hole, Until, Wait
 from .resp import RedisError, frame_end, parse
 
 
@@ -42,6 +42,11 @@ class Lane:
                 seconds = item.seconds if isinstance(item, Wait) else item.moment - time.monotonic()
                 self.link.proxy.loop.call_later(max(0, seconds), self.drain)
                 return
+            elif isinstance(item, Gate):
+                self.write(ready)
+                self.waiting = item.holds(self)
+                if self.waiting:
+                    return
             elif isinstance(item, Hole):
                 self.write(ready)
                 self.swallowing = True

@@ -12,13 +12,14 @@ from .resp import RedisClient, RedisError
 
 class Redis:
     def __init__(self, folder, port=False, options=None, prefix="apikey:", password=None, tls=None):
-        """`tls`: the Certificate of a TLS port (the test itself talks to the Unix socket)."""
+        """`port`: True, or which. `tls`: the Certificate of a TLS port (the test itself talks to the Unix socket). `options`:
+        of redis-server, for example {"bind": "127.0.0.2"}."""
         need(places.REDIS_SERVER, "redis-server", "apt install redis-server, or set TEST_REDIS_SERVER")
         self.folder, self.prefix, self.password = folder, prefix, password
-        self.port, self.tls = free_port() if port or tls else 0, tls
+        self.port, self.tls = (free_port() if port is True or tls and not port else int(port)), tls
         self.socket_path = os.path.join(folder, "redis.sock")
         self.log_path = os.path.join(folder, "redis.log")
-        self.options = {"save": "", "appendonly": "no", "enable-debug-command": "yes"} | (options or {})
+        self.options = {"bind": "127.0.0.1", "save": "", "appendonly": "no", "enable-debug-command": "yes"} | (options or {})
         if password:
             self.options["requirepass"] = password
         self._client = None
@@ -29,11 +30,11 @@ class Redis:
         """What follows api_key_redis in nginx.conf."""
         if self.tls:
             return f"rediss://localhost:{self.port}/0"
-        return f"redis://127.0.0.1:{self.port}/0" if self.port else f"unix:{self.socket_path}"
+        return f"redis://{self.options['bind']}:{self.port}/0" if self.port else f"unix:{self.socket_path}"
 
     @property
     def address(self):
-        return ("127.0.0.1", self.port) if self.port and not self.tls else self.socket_path
+        return (self.options["bind"], self.port) if self.port and not self.tls else self.socket_path
 
     @property
     def ca_file(self):
@@ -41,8 +42,8 @@ class Redis:
         return self.tls.authority
 
     def start(self):
-        argv = [places.REDIS_SERVER, "--dir", self.folder, "--bind", "127.0.0.1", *self._port_options(), "--unixsocket",
-                self.socket_path, "--unixsocketperm", "777", "--daemonize", "no"]
+        argv = [places.REDIS_SERVER, "--dir", self.folder, *self._port_options(), "--unixsocket", self.socket_path,
+                "--unixsocketperm", "777", "--daemonize", "no"]
         for name, value in self.options.items():
             argv += [f"--{name}", *(value if isinstance(value, list) else [str(value)])]
         self.process = Process("redis-server", argv, self.log_path)
@@ -97,6 +98,22 @@ class Redis:
 
     def revoke(self, key):
         self("DEL", f"{self.prefix}k:{key.hash}")
+
+    def announce(self, *keys, receipt=0):
+        """Publishes that these keys have changed, without any that all may have; the receipt comes with the last."""
+        words = [f"{key.hash} " for key in keys] or ["* "]
+        client = self.client()
+        client.pipeline([["PUBLISH", f"{self.prefix}changed", f"{word}{receipt if word is words[-1] else 0}"]
+                         for word in words])
+        client.close()
+
+    def workers(self):
+        """apikey:workers: {name: when its lease ends at the latest, in seconds from now by Redis' clock}."""
+        client = self.client()
+        (seconds, micros), members = client.pipeline([["TIME"], ["ZRANGE", f"{self.prefix}workers", 0, -1, "WITHSCORES"]])
+        client.close()
+        now = int(seconds) + int(micros) / 1e6
+        return {name: float(score) / 1000 - now for name, score in zip(members[::2], members[1::2])}
 
     def trust(self):
         """Says that every active key is here (apikeyd's epoch)."""

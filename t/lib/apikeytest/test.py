@@ -8,6 +8,7 @@ import traceback
 
 from . import invariants
 from .apikeyd import Apikeyd
+from .dns import Dns
 from .fake_worker import FakeWorker
 from .keys import Key, make_key_text
 from .nginx import Nginx
@@ -66,6 +67,10 @@ class Test(Tap):
     def authority(self, **options):
         """A certificate authority; see Authority."""
         return Authority(self.new_folder("authority"), **options)
+
+    def dns(self, **names):
+        """A DNS server for nginx's `resolver`; see Dns."""
+        return Dns(**names)
 
     def redis_proxy(self, redis, **options):
         """A proxy in front of it; see RedisProxy."""
