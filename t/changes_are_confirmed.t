@@ -59,7 +59,7 @@ with Test() as t:
             redis("PUBLISH", "apikey:applied", what)
 
     seen = len(workers[1].changes)
-    liar = threading.Thread(target=lambda: wait_for(lambda: len(workers[1].changes) > seen, 5) and lie())
+    liar = threading.Thread(target=lambda: wait_for(lambda: len(workers[1].changes) > seen) and lie())
     liar.start()
     status, out, err = daemon.ctl("keys", "revoke", keys[5]["id"], status=None)
     liar.join()
@@ -84,7 +84,7 @@ with Test() as t:
     # One leaves in order while it is waited for; a new one comes.
     workers[1].confirms = False
     seen = len(workers[2].changes)
-    leaver = threading.Thread(target=lambda: wait_for(lambda: len(workers[2].changes) > seen, 5) and workers[1].leave())
+    leaver = threading.Thread(target=lambda: wait_for(lambda: len(workers[2].changes) > seen) and workers[1].leave())
     leaver.start()
     answer, took = revoke(keys[9], json=True)
     leaver.join()

@@ -64,7 +64,7 @@ with Test() as t:
     write(f"{nginx.folder}/redis.password", "nginx-one\n")
     nginx.start()
     application = ReceiptClient(pg)
-    t.ok(wait_for(lambda: nginx.get("/", alice).status == 200, 5), "a key passes", daemon.log()[-2000:])
+    t.ok(wait_for(lambda: nginx.get("/", alice).status == 200), "a key passes", daemon.log()[-2000:])
     t.ok(nginx.wait_watching(2), "two workers hear of changes", nginx.log()[-2000:])
     t.ok(wait_for(is_cached), "and use what they have cached")
     t.is_(change("UPDATE api_keys SET is_active = false"), "2/2", "it is revoked, which both confirm")

@@ -9,4 +9,4 @@ from .keys import Key, checksum, digest, make_key_text
 from .process import wait_for
 from .resp import RedisClient, RedisError, array, bulk, command
 from .tap import bail_out, skip_all
-from .test import Test
+from .test import NEVER, Test

@@ -17,7 +17,7 @@ class Applied:
     def by(self, receipt):
         return sorted(self._heard.get(str(receipt), ()))
 
-    def wait(self, receipt, workers, timeout=5):
+    def wait(self, receipt, workers, timeout=10):
         """True when so many have confirmed it."""
         return bool(wait_for(lambda: len(self.by(receipt)) >= workers, timeout))
 

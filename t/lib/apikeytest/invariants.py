@@ -37,14 +37,14 @@ def check_trouble(test, texts):
             if TROUBLE.search(line) and not (killed and killed[1] in signalled) \
                     and not any(pattern.search(line) for pattern in allowed):
                 found.append(line)
-    test.ok(not found, "nginx logged no alert and no worker died", *found[:20])
-    test.ok(not sanitizer, "no sanitizer report", *sanitizer[:40])
+    test.must(not found, "nginx logged no alert and no worker died", *found[:20])
+    test.must(not sanitizer, "no sanitizer report", *sanitizer[:40])
 
 
 def check_lives(test):
     ended = [f"{p.name} (pid {p.pid}) ended by itself, status {status}" for p, status in test.unexpected_ends]
     surprises = [f"the Redis proxy could not read: {error}" for proxy in test.proxies for error in proxy.errors]
-    test.ok(not ended and not surprises, "everything that was started lived on", *ended, *surprises)
+    test.must(not ended and not surprises, "everything that was started lived on", *ended, *surprises)
 
 
 def check_secrets(test, texts):
@@ -55,7 +55,7 @@ def check_secrets(test, texts):
         leaks += [f"{path}: {leak}" for leak in leaks_in(text, plain, digests)]
     for place, text in test.stores.items():
         leaks += [f"{place}: {leak}" for leak in leaks_in(text, plain, set())]
-    test.ok(not leaks, "no key in any log, in Redis or in Postgres", *leaks[:20])
+    test.must(not leaks, "no key in any log, in Redis or in Postgres", *leaks[:20])
 
 
 def secrets_of(test):

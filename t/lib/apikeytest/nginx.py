@@ -23,7 +23,7 @@ from . import places
 from .http1 import Connection
 from .http2 import Http2Connection
 from .ports import free_port
-from .process import Process, children_of, need, read, running, wait_for
+from .process import PATIENCE, Process, children_of, need, read, running, wait_for
 
 GLOBALS = """daemon %DAEMON%;
 pid        %DIR%/nginx.pid;
@@ -173,7 +173,7 @@ class Nginx:
     def log(self):
         return read(self.error_log)
 
-    def wait_log(self, pattern, timeout=5.0):
+    def wait_log(self, pattern, timeout=PATIENCE):
         return wait_for(lambda: re.search(pattern, self.log()), timeout, 0.02)
 
     def requests(self):
@@ -182,7 +182,7 @@ class Nginx:
         return [json.loads(re.sub(r'^{"status":0+(?=\d)', '{"status":', line))
                 for line in read(self.access_log).splitlines()]
 
-    def wait_requests(self, count, timeout=5.0):
+    def wait_requests(self, count, timeout=PATIENCE):
         """The access log when it has `count` lines, and 50 ms later: one too many shows as well."""
         wait_for(lambda: len(self.requests()) >= count, timeout, 0.02)
         time.sleep(0.05)
@@ -193,7 +193,7 @@ class Nginx:
         samples = [line.rsplit(" ", 1) for line in self.get(path).text.splitlines() if not line.startswith("#")]
         return {name.removeprefix("nginx_api_key_"): float(value) for name, value in samples}
 
-    def wait_watching(self, workers, timeout=5.0):
+    def wait_watching(self, workers, timeout=PATIENCE):
         """Until so many workers hear of changes, and so use the key cache without asking; needs that location as well."""
         return wait_for(lambda: self.metrics()["watching_workers"] == workers, timeout)
 

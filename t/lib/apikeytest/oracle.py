@@ -70,7 +70,7 @@ def run(t, requests, seed=None, valid=0.0, **options):
     tally, examples = run_clients(nginx, steady, bogus, requests, seed, leader=leader, seconds=t.limit - 40, **options)
     answered = sum(tally[k] for k in (RIGHT, REFUSED, UNAVAILABLE))
     for verdict in NEVER:
-        t.is_(tally[verdict], 0, f"never: {verdict}", f"SEED={seed}", *examples[:20])
+        t.must(not tally[verdict], f"never: {verdict}", tally[verdict], f"SEED={seed}", *examples[:20])
     t.ok(answered >= requests, f"{requests} requests answered", f"{answered}: {dict(tally)}")
     t.ok(tally[RIGHT] > requests / 4, "a good part of them with the right identity", dict(tally))
     t.ok(tally[UNAVAILABLE] and proxy.spoilt.total() > requests / 500, "though there were faults", proxy.spoilt)

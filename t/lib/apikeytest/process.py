@@ -8,7 +8,10 @@ import time
 from .tap import bail_out
 
 
-def wait_for(condition, timeout=5.0, interval=0.005):
+PATIENCE = 20.0      # seconds that a test waits for what must come: how soon it comes is for those checks to say that measure it
+
+
+def wait_for(condition, timeout=PATIENCE, interval=0.005):
     """Polls until condition() is true and returns its value, or the last (false) value after the timeout."""
     end = time.monotonic() + timeout
     while True:

@@ -9,6 +9,7 @@ class Tap:
         self.count = 0
         self.failed = 0
         self.planned = None
+        self.broken = False
 
     def plan(self, count):
         """Optional: how many checks the test makes itself. The invariants come on top."""
@@ -25,6 +26,12 @@ class Tap:
 
     def is_(self, got, want, name, *notes):
         return self.ok(got == want, name, f"  got: {got!r}", f" want: {want!r}", *notes)
+
+    def must(self, condition, name, *notes):
+        """A check of what must never happen, on no machine, however slow: tests/run does not give it a second chance."""
+        passed = self.ok(condition, name, *notes)
+        self.broken |= not passed
+        return passed
 
     def isnt(self, got, unwanted, name, *notes):
         return self.ok(got != unwanted, name, f"  got: {got!r}", *notes)
