@@ -41,8 +41,9 @@ inline bool use_at_once(std::int64_t age, std::int64_t time, const Digest& diges
 enum class Fallback : std::uint8_t { no, fresh, stale };
 
 inline Fallback fall_back(std::int64_t age, const CacheTimes& times, bool reached) noexcept {
-    if (std::max<std::int64_t>(age, 0) < times.valid) return Fallback::fresh;
-    return !reached && std::max<std::int64_t>(age, 0) < times.valid + times.stale ? Fallback::stale : Fallback::no;
+    age = std::max<std::int64_t>(age, 0);  // as above
+    if (age < times.valid) return Fallback::fresh;
+    return !reached && age < times.valid + times.stale ? Fallback::stale : Fallback::no;
 }
 
 }  // namespace apikey

@@ -93,8 +93,16 @@ void Section::complain(const Entry& entry, const std::string& what) const {
 }
 
 void Section::complain_missing(std::string_view name, const char* example) const {
+    // Not two letters: "output" may be missing where "input" is given.
+    for (const Entry& entry : entries_) {
+        if (!entry.taken && distance(entry.name, name) == 1) complain_misspelt(entry, name);
+    }
     throw SettingsComplaint{place_ + ": " + path_ + std::string(name) + " is missing; write for example\n    " +
                             std::string(name) + ": " + example};
+}
+
+void Section::complain_misspelt(const Entry& entry, std::string_view name) const {
+    complain(entry, "is no setting; did you mean \"" + std::string(name) + "\"?");
 }
 
 void Section::complain_unknown(const Entry& entry) const {
@@ -107,7 +115,7 @@ void Section::complain_unknown(const Entry& entry) const {
         known_.begin(), known_.end(),
         [&](const std::string& a, const std::string& b) { return distance(a, entry.name) < distance(b, entry.name); });
     if (nearest != known_.end() && distance(*nearest, entry.name) <= 2) {
-        complain(entry, "is no setting; did you mean \"" + *nearest + "\"?");
+        complain_misspelt(entry, *nearest);
     }
     std::string names;
     for (const std::string& name : known_)

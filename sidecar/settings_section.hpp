@@ -65,6 +65,7 @@ class Section {
     // All point to the line of the setting's name: yaml-cpp places a value that is missing on the next line.
     [[noreturn]] void complain(const Entry& entry, const std::string& what) const;
     [[noreturn]] void complain_missing(std::string_view name, const char* example) const;
+    [[noreturn]] void complain_misspelt(const Entry& entry, std::string_view name) const;
     [[noreturn]] void complain_unknown(const Entry& entry) const;
 
     std::string file_;

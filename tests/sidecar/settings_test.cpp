@@ -143,6 +143,8 @@ TEST(Settings, WhatIsMissingIsShownByExample) {
               "postgresql://apikeyd@127.0.0.1/app");
     EXPECT_NE(complaint("postgres: dbname=a\nlisten: unix:/s\n").find("redis is missing"), std::string::npos);
     EXPECT_NE(complaint("postgres: dbname=a\nredis: redis://h\n").find("listen is missing"), std::string::npos);
+    EXPECT_EQ(complaint("postgres: dbname=a\nredis: redis://h\nlisen: unix:/s\n"),
+              "apikeyd.yaml:3: lisen: is no setting; did you mean \"listen\"?");
     EXPECT_NE(complaint("").find("is empty"), std::string::npos);
     EXPECT_NE(complaint("# nothing\n").find("is empty"), std::string::npos);
     EXPECT_NE(complaint("just words\n").find("apikeyd.yaml: the file must hold settings"), std::string::npos);
