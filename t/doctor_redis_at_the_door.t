@@ -16,15 +16,14 @@ def restart_loading(redis, seconds):
     redis.stop()
     redis.options |= {"key-load-delay": int(seconds * 1e6 / KEYS), "loading-process-events-interval-bytes": "1024"}
 
-    def life():                            # the process ends with the thread that started it
+    def life():
         redis.start()
-        over.wait()
+        threading.Event().wait()           # for ever: the process ends with the thread that started it
 
     threading.Thread(target=life, daemon=True).start()
 
 
 with Test() as t:
-    over = threading.Event()
     pg = t.postgres()
     certified = t.redis(tls=True, options={"appendonly": "yes"})
     daemon = t.apikeyd(pg, certified, redis_ca_file=certified.ca_file)
@@ -71,4 +70,3 @@ with Test() as t:
     t.ok(wait_for(lambda: doctor.run()["redis.connection"][1].endswith("(LOADING)"), 10), "still loading")
     doctor.finds("redis.connection", "error", "is loading its data", "^wait until it has loaded", "loading")
     t.ok(wait_for(lambda: doctor.run()["redis.connection"][0] == "ok", 20), "when it has loaded it is heard")
-    over.set()
