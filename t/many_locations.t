@@ -82,5 +82,5 @@ with Test() as t:
     first = (half - bare_half) / 4000
     second = (whole - half - bare_whole + bare_half) / 4000
     t.note(f"{first:.0f} bytes per location for the first 4,000, {second:.0f} for the next")
-    t.ok(0 < first < 2048, "our memory per location", f"{first:.0f} bytes")
-    t.ok(0.5 * first < second < 1.5 * first, "is constant", f"{first:.0f}, then {second:.0f} bytes")
+    t.weigh(0 < first < 2048, "our memory per location", f"{first:.0f} bytes")
+    t.weigh(0.5 * first < second < 1.5 * first, "is constant", f"{first:.0f}, then {second:.0f} bytes")

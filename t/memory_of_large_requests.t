@@ -59,6 +59,6 @@ with Test() as t:
         t.is_({client.response().status for client in clients}, {401}, f"{name}: in the end each is answered")
         for client in clients:
             client.close()
-        t.ok(ratio < 100, f"{name}: memory for it", f"{ratio:.1f} times what was sent")
+        t.weigh(ratio < 100, f"{name}: memory for it", f"{ratio:.1f} times what was sent")
         t.note(f"{name}: {ratio:.1f} times what was sent, of {sent // REQUESTS} bytes each")
-    t.ok(grown[-1] < 1.5 * grown[0], "the memory is used again", grown)
+    t.weigh(grown[-1] < 1.5 * grown[0], "the memory is used again", grown)

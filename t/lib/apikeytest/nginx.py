@@ -65,7 +65,7 @@ class Nginx:
         self.values = {"DIR": folder, "DAEMON": "on" if detached else "off", "LOG_LEVEL": log_level,
                        "API_KEY_PARAMS": places.PARAMS, "GLOBALS": GLOBALS, "LOG_FIELDS": LOG_FIELDS if module else "",
                        "USER": "user www-data;" if os.geteuid() == 0 else "",
-                       "LOAD_MODULE": f"load_module {module};" if module else ""}
+                       "LOAD_MODULE": f"{places.KEPT_ENV}load_module {module};" if module else ""}
         self.values |= {name.upper(): value for name, value in values.items()}
         self.signalled = set()             # workers that the test itself ended
         self.process, self.detached = None, detached

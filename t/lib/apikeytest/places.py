@@ -30,3 +30,7 @@ def sanitizer_env():
         return {}
     found = subprocess.run(["gcc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True)
     return {"LD_PRELOAD": os.path.realpath(found.stdout.strip()), "ASAN_OPTIONS": "detect_leaks=0"}
+
+
+# nginx hands its environment to the binary that takes its place (USR2) only where it is told to.
+KEPT_ENV = "env LD_PRELOAD; env ASAN_OPTIONS; " if SANITIZED else ""
