@@ -64,8 +64,8 @@ with Test() as t:
     old, over, answers = nginx.master, threading.Event(), []
     first = []                             # statuses, until Redis is there
     wait_for(lambda: first.append(nginx.get("/", keys[0]).status) or first[-1] == 200)
-    per_nginx = len(redis_clients())
-    t.ok(per_nginx >= 2, "one nginx with its connections to Redis", per_nginx)
+    per_nginx = 2 * 2                      # each worker: lookups, and the subscription to changes
+    t.ok(wait_for(lambda: len(redis_clients()) == per_nginx), "one nginx with its connections to Redis", redis_clients())
     clients = [threading.Thread(target=ask_all_the_time, daemon=True) for _ in "1234"]
     for client in clients:
         client.start()
