@@ -49,11 +49,11 @@ struct Counters {
 
     // Changes of keys.
     std::uint64_t subscription_failures;
-    std::uint64_t changes;         // messages that named one key
-    std::uint64_t changes_of_all;  // that named all
-    std::uint64_t
-        cache_flushes;  // all that was cached was given up: for these, for too many at once, for want of the lock
+    std::uint64_t changes;            // messages that named one key
+    std::uint64_t changes_of_all;     // that named all
     std::uint64_t changes_malformed;  // that were no message of ours
+    // All that was cached was given up: for a message that named all, for too many at once, for want of the lock.
+    std::uint64_t cache_flushes;
     std::uint64_t confirmations;
     std::uint64_t confirmations_refused;  // by Redis
     DurationHistogram confirmation_time;  // from reading the message to Redis' taking the confirmation

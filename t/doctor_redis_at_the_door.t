@@ -7,6 +7,7 @@ import threading
 
 from lib.apikeytest import Test, bulk, wait_for
 from lib.apikeytest.doctor import Doctor
+from lib.apikeytest.ports import free_port
 
 KEYS = 200
 
@@ -56,7 +57,8 @@ with Test() as t:
     filled = ["redis.epoch", "redis.leader"]
     doctor.finds("redis.version", "warning", "^Redis 6", "^install Redis 7 or newer$", "an old one", others=filled)
 
-    cluster = t.redis(options={"appendonly": "yes", "cluster-enabled": "yes", "cluster-config-file": "nodes.conf"}, port=True)
+    cluster = t.redis(options={"appendonly": "yes", "cluster-enabled": "yes", "cluster-config-file": "nodes.conf",
+                               "cluster-port": free_port()}, port=True)     # else 10,000 above, where outgoing connections are
     asks(cluster)
     found = doctor.run()
     t.is_(found["redis.cluster"][0], "error", "cluster mode", str(found))

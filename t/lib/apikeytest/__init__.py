@@ -8,5 +8,5 @@ from .http1 import Connection, Response, request_bytes
 from .keys import Key, checksum, digest, make_key_text
 from .process import wait_for
 from .resp import RedisClient, RedisError, array, bulk, command
-from .tap import bail_out, skip_all
-from .test import NEVER, Test
+from .tap import NEVER, bail_out, skip_all
+from .test import Test

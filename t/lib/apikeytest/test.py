@@ -20,9 +20,6 @@ from .tls import Authority
 from .upstream import Upstream
 
 
-NEVER = 3                                 # exit status of a test that saw what must never happen: see tests/run
-
-
 class Interrupted(Exception):
     pass
 
@@ -153,7 +150,7 @@ class Test(Tap):
         finally:                           # also when nobody reads our output any more
             self._kill_all()
             self._remove_folder()
-        os._exit(0 if passed else NEVER if self.broken else 1)    # no waiting for threads of the upstream or the proxy
+        os._exit(0 if passed else self.failure_status())       # no waiting for threads of the upstream or the proxy
 
     def _end(self, error):
         """Stops everything and checks the invariants; True when all checks of the test passed."""
