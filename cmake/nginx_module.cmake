@@ -13,11 +13,19 @@ set(MODULE_SOURCES
     ngx_module/module.cpp
     ngx_module/modules.c
     ngx_module/park.cpp
+    ngx_module/process_identity.cpp
     ngx_module/redis_addresses.cpp
     ngx_module/redis_conf.cpp
     ngx_module/redis_link.cpp
     ngx_module/redis_socket.cpp
     ngx_module/request_ctx.cpp
+    ngx_module/response_usage.cpp
+    ngx_module/usage.cpp
+    ngx_module/usage_capture.cpp
+    ngx_module/usage_directives.cpp
+    ngx_module/usage_shipping.cpp
+    ngx_module/usage_slots.cpp
+    ngx_module/usage_spool.cpp
     ngx_module/variables.cpp
     ngx_module/worker.cpp)
 

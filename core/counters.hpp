@@ -28,6 +28,18 @@ struct DurationHistogram {
     std::uint64_t sum_microseconds;
 };
 
+// What became of a response that was to be looked at.
+enum class ResponseSeen : std::uint8_t { found, absent, malformed, encoded, other_type };
+inline constexpr std::size_t kResponseUsages = 5;
+
+// The usage stream in Redis, as a worker has last seen it. Words that several processes touch: through std::atomic_ref.
+struct UsageStream {
+    std::uint64_t entries;     // not yet applied by apikeyd
+    std::uint64_t dead;        // refused by Postgres for their content
+    std::int64_t waits_since;  // unix ms: at least since then an entry has been waiting; 0: none does
+    std::int64_t seen;         // unix ms; 0: never
+};
+
 struct Counters {
     // Main requests that a protected location judged, by their last verdict.
     std::array<std::uint64_t, kVerdicts> requests;
@@ -58,12 +70,32 @@ struct Counters {
     std::uint64_t confirmations_refused;  // by Redis
     DurationHistogram confirmation_time;  // from reading the message to Redis' taking the confirmation
 
+    // Usage.
+    std::uint64_t usage_requests;      // recorded
+    std::uint64_t usage_lost;          // not recorded: no room in the zone, or texts too long for a batch
+    std::uint64_t usage_other_labels;  // recorded under another label, because there were too many
+    std::uint64_t usage_bad_values;    // of api_key_usage_tokens and api_key_usage_cost: no numbers
+    std::uint64_t usage_saturated;     // sums that stay at 2^63 - 1
+    std::uint64_t usage_batches_sealed;
+    std::uint64_t usage_batches_taken;  // by Redis
+    std::uint64_t usage_batches_refused;
+    std::uint64_t usage_batches_repeated;  // sent again, because Redis may have lost them
+    std::uint64_t usage_batches_spooled;
+    std::uint64_t usage_batches_replayed;  // out of the spool
+    std::uint64_t usage_spool_failures;
+    std::uint64_t usage_slots_adopted;                     // from workers that died
+    std::array<std::uint64_t, kResponseUsages> responses;  // that api_key_usage_response looked at, by what it found
+
     struct Gauges {
         std::uint64_t parked;  // requests that wait for Redis
         std::uint64_t link_up;
         std::uint64_t subscription_up;
-        std::uint64_t workers;   // 1: this one
-        std::uint64_t watching;  // the lease holds: cached verdicts are used without asking
+        std::uint64_t workers;        // 1: this one
+        std::uint64_t usage_slots;    // that this worker owns
+        std::uint64_t usage_batches;  // sealed and not yet in safe hands
+        std::uint64_t spool_files;    // that this worker is sending
+        std::uint64_t private_slots;  // of these slots, outside the zone: they die with the worker
+        std::uint64_t watching;       // the lease holds: cached verdicts are used without asking
     } gauges;
 };
 

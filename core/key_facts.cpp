@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/utf8.hpp"
+
 namespace apikey {
 namespace {
 
@@ -67,7 +69,7 @@ FactsStatus decode_facts(const ReplyView& reply, const Digest& asked, KeyFacts& 
     if (!row.nil[kHash] && !answers_question(row.text[kHash], asked)) return FactsStatus::mismatch;
     if (std::any_of(row.nil.begin(), row.nil.end(), [](bool nil) { return nil; }) || row.text[kId].empty() ||
         row.text[kUser].empty() || !std::all_of(row.text.begin(), row.text.end(), acceptable) ||
-        !read_expiry(row.text[kExpires], facts.expires)) {
+        !is_utf8(row.text[kId]) || !is_utf8(row.text[kUser]) || !read_expiry(row.text[kExpires], facts.expires)) {
         return FactsStatus::corrupt;
     }
     facts.id = row.text[kId];

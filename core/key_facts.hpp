@@ -8,6 +8,7 @@
 //   `hash` nil, or any other field nil, beside others  corrupt
 //   `id` or `user` empty                               corrupt
 //   a control byte (00-1f, 7f) in any field            corrupt
+//   `id` or `user` no UTF-8                            corrupt
 //   a field longer than kMaxFieldBytes                 corrupt
 //   `expires` neither empty nor 1-18 decimal digits    corrupt
 //   no array of seven strings or nils                  mismatch (the pipeline has slipped)

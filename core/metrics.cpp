@@ -1,5 +1,6 @@
 #include "core/metrics.hpp"
 
+#include <algorithm>
 #include <cstdio>
 #include <initializer_list>
 #include <utility>
@@ -140,6 +141,49 @@ void add_changes(Page& page, const Counters& c) {
                    "From the message about a change to Redis' taking the confirmation.", c.confirmation_time);
 }
 
+void add_usage(Page& page, const Counters& c) {
+    page.counter("usage_requests_total", "Requests of verified keys that were recorded.", c.usage_requests);
+    page.counter("usage_lost_total", "Requests that could not be recorded: no room, or texts too long.", c.usage_lost);
+    page.counter("usage_other_labels_total", "Requests recorded as (other), because there were too many labels.",
+                 c.usage_other_labels);
+    page.counter("usage_bad_values_total", "Token counts and costs that were no numbers.", c.usage_bad_values);
+    page.counter("usage_saturated_total", "Additions that reached the greatest number there is.", c.usage_saturated);
+    const auto of = [&](ResponseSeen seen) { return c.responses[static_cast<std::size_t>(seen)]; };
+    page.counter("usage_responses_total", "Responses that were looked at for their usage, by what was found.",
+                 {{"result=\"found\"", of(ResponseSeen::found)},
+                  {"result=\"absent\"", of(ResponseSeen::absent)},
+                  {"result=\"malformed\"", of(ResponseSeen::malformed)},
+                  {"result=\"encoded\"", of(ResponseSeen::encoded)},
+                  {"result=\"other_type\"", of(ResponseSeen::other_type)}});
+}
+
+void add_shipping(Page& page, const Counters& c) {
+    page.counter("usage_batches_total", "Batches of usage, by what happened to them.",
+                 {{"event=\"sealed\"", c.usage_batches_sealed},
+                  {"event=\"taken\"", c.usage_batches_taken},
+                  {"event=\"refused\"", c.usage_batches_refused},
+                  {"event=\"repeated\"", c.usage_batches_repeated},
+                  {"event=\"spooled\"", c.usage_batches_spooled},
+                  {"event=\"replayed\"", c.usage_batches_replayed}});
+    page.counter("usage_spool_failures_total", "Batches that could not be written to the spool, or read from it.",
+                 c.usage_spool_failures);
+    page.counter("usage_slots_adopted_total", "Slots taken over from workers that died.", c.usage_slots_adopted);
+    page.gauge("usage_slots", "Slots in which usage is counted, by where they are.",
+               {{"memory=\"zone\"", c.gauges.usage_slots - c.gauges.private_slots},
+                {"memory=\"private\"", c.gauges.private_slots}});
+    page.gauge("usage_batches_pending", "Batches that are not yet safe in Redis.", c.gauges.usage_batches);
+    page.gauge("usage_spool_files", "Spooled batches that are being sent.", c.gauges.spool_files);
+}
+
+void add_stream(Page& page, const ZoneFill& zone) {
+    if (zone.stream.seen == 0) return;
+    const std::int64_t since = zone.stream.waits_since;
+    page.gauge("usage_stream_entries", "Batches in Redis that apikeyd has not applied.", zone.stream.entries);
+    page.gauge("usage_dead_entries", "Batches that Postgres refused for their content.", zone.stream.dead);
+    page.gauge("usage_stream_oldest_seconds", "How long the oldest of those batches has been waiting, at least.",
+               since == 0 ? 0 : static_cast<std::uint64_t>(std::max<std::int64_t>(zone.now - since, 0)) / 1000);
+}
+
 }  // namespace
 
 std::string metrics_text(const Counters& counters, const ZoneFill& zone) {
@@ -148,6 +192,9 @@ std::string metrics_text(const Counters& counters, const ZoneFill& zone) {
     add_cache(page, counters, zone);
     add_redis(page, counters);
     add_changes(page, counters);
+    add_usage(page, counters);
+    add_shipping(page, counters);
+    add_stream(page, zone);
     return page.take();
 }
 

@@ -18,6 +18,8 @@ struct ZoneFill {
     KeyCache::Counts cache{};
     std::size_t bytes = 0;       // as configured
     std::size_t free_bytes = 0;  // that nothing has been made of yet
+    UsageStream stream{};
+    std::int64_t now = 0;  // unix ms
 };
 
 // The whole page. Throws std::bad_alloc.

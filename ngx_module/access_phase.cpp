@@ -23,6 +23,7 @@ using State = RequestCtx::State;
 
 ngx_int_t settle(RequestCtx& ctx, const LocationConf& conf, Verdict verdict) {
     ctx.verdict = verdict;
+    ctx.judged_in = &conf;
     ctx.overruled = false;
     return verdict == Verdict::valid ? NGX_OK : refuse(ctx, conf);
 }

@@ -3,6 +3,7 @@
 #include "core/problem.hpp"
 #include "ngx_module/ngx_compat.hpp"
 #include "ngx_module/ngx_text.hpp"
+#include "ngx_module/usage_capture.hpp"
 
 namespace apikey::ngx {
 
@@ -76,6 +77,7 @@ ngx_int_t header_filter(ngx_http_request_t* r) noexcept {
         }
         ctx->replace_body = true;
     }
+    if (ctx != nullptr && r == r->main) begin_capture(r, *ctx);
     return next_header_filter(r);
 }
 
@@ -89,7 +91,9 @@ void discard(ngx_chain_t* in) noexcept {
 
 ngx_int_t body_filter(ngx_http_request_t* r, ngx_chain_t* in) noexcept {
     RequestCtx* ctx = find_ctx(r);
-    if (ctx == nullptr || !ctx->replace_body || r != r->main || in == nullptr) return next_body_filter(r, in);
+    if (ctx == nullptr || r != r->main || in == nullptr) return next_body_filter(r, in);
+    capture_body(r, *ctx, in);
+    if (!ctx->replace_body) return next_body_filter(r, in);
     ctx->replace_body = false;
     discard(in);
     const std::string_view document = problem_document(ctx->verdict);

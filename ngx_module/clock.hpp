@@ -1,4 +1,4 @@
-// Clocks. They do not go back, and are the same in every process of this host; they stand still while it sleeps.
+// Clocks. But for unix_ms() they do not go back, and are the same in every process of this host; they stand still while it sleeps.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,13 @@ inline timespec read_clock(clockid_t clock) noexcept {
     return time;
 }
 
-// The same in whole seconds, for the key cache.
+// What time it was then, in unix ms. It may go back.
+inline std::int64_t unix_ms() noexcept {
+    const ngx_time_t& time = *ngx_timeofday();
+    return static_cast<std::int64_t>(time.sec) * 1000 + static_cast<std::int64_t>(time.msec);
+}
+
+// The same as turn_began() in whole seconds, for the key cache.
 inline std::uint32_t turn_began_seconds() noexcept {
     return static_cast<std::uint32_t>(ngx_current_msec / 1000);
 }

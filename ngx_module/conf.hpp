@@ -9,6 +9,7 @@
 #include "core/freshness.hpp"
 #include "core/redis/url.hpp"
 #include "core/tls_session.hpp"
+#include "core/usage/usage_slot.hpp"
 #include "core/verdict.hpp"
 #include "ngx_module/ngx.hpp"
 
@@ -40,12 +41,14 @@ struct SidecarConf {
 };
 
 struct MainConf {
-    ngx_shm_zone_t* zone;    // api_key_zone, null: none
-    RedisConf* redis;        // in the configuration's pool
-    ngx_str_t redis_prefix;  // api_key_redis_prefix
-    SidecarConf* sidecar;    // in the configuration's pool
-    bool used;               // api_key is on somewhere
-    bool warned_of_headers;  // warn_of_kept_headers() has spoken
+    ngx_shm_zone_t* zone;       // api_key_zone, null: none
+    RedisConf* redis;           // in the configuration's pool
+    ngx_str_t redis_prefix;     // api_key_redis_prefix
+    SidecarConf* sidecar;       // in the configuration's pool
+    ngx_msec_t usage_interval;  // api_key_usage_interval
+    ngx_str_t spool;            // api_key_spool, absolute; empty: none
+    bool used;                  // api_key is on somewhere
+    bool warned_of_headers;     // warn_of_kept_headers() has spoken
 };
 
 // One word of api_key_source.
@@ -54,6 +57,9 @@ struct Source {
     Place place;
     std::string_view name;  // of the header, argument or cookie; in the configuration's pool
 };
+
+// api_key_usage_response
+enum class ResponseUsage : ngx_uint_t { off, openai };
 
 // Lists live in the configuration's pool and are destroyed with it.
 using Sources = std::vector<Source>;
@@ -68,7 +74,18 @@ struct LocationConf {
     Scopes* required;         // api_key_require, null: none
     ngx_uint_t phase;         // api_key_phase: NGX_HTTP_ACCESS_PHASE or NGX_HTTP_PREACCESS_PHASE
     const CacheTimes* cache;  // api_key_cache, in the configuration's pool; null until inherited
-    ngx_str_t metrics_in;     // the file and line of api_key_metrics, for messages; empty: none
+    // What is recorded of a request (usage_capture.cpp). Values: null where nginx.conf names none.
+    ngx_flag_t usage;                           // api_key_usage
+    ngx_http_complex_value_t* usage_endpoint;   // api_key_usage_endpoint
+    ngx_http_complex_value_t* usage_model;      // api_key_usage_model
+    ngx_http_complex_value_t* usage_tokens_in;  // api_key_usage_tokens
+    ngx_http_complex_value_t* usage_tokens_out;
+    ngx_http_complex_value_t* usage_cost;  // api_key_usage_cost
+    ngx_uint_t response_usage;             // api_key_usage_response: a ResponseUsage
+    usage::Label endpoint_label;           // where it takes no variables; in the configuration's pool
+    usage::Label model_label;
+    usage::Label no_model;
+    ngx_str_t metrics_in;  // the file and line of api_key_metrics, for messages; empty: none
     // The values of WWW-Authenticate that this location may send, made when nginx.conf is read.
     ngx_str_t challenge_missing;
     ngx_str_t challenge_invalid;

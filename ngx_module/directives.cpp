@@ -10,6 +10,7 @@
 #include "ngx_module/location_directives.hpp"
 #include "ngx_module/ngx_text.hpp"
 #include "ngx_module/redis_conf.hpp"
+#include "ngx_module/usage_directives.hpp"
 
 namespace apikey::ngx {
 
@@ -43,6 +44,7 @@ char* set_sidecar(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
     return guarded(cf, "api_key_sidecar", [&] { return read_sidecar_directive(cf, *static_cast<MainConf*>(conf)); });
 }
 
+constexpr ngx_msec_t kDefaultUsageInterval = 1000;
 constexpr ngx_uint_t kAnywhere = NGX_HTTP_MAIN_CONF | NGX_HTTP_SRV_CONF | NGX_HTTP_LOC_CONF | NGX_HTTP_LMT_CONF;
 
 }  // namespace
@@ -55,6 +57,10 @@ ngx_command_t directives[] = {
      NGX_HTTP_MAIN_CONF_OFFSET, 0, nullptr},
     {ngx_string("api_key_sidecar"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE12, set_sidecar, NGX_HTTP_MAIN_CONF_OFFSET, 0,
      nullptr},
+    {ngx_string("api_key_usage_interval"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, set_usage_interval,
+     NGX_HTTP_MAIN_CONF_OFFSET, 0, nullptr},
+    {ngx_string("api_key_spool"), NGX_HTTP_MAIN_CONF | NGX_CONF_TAKE1, set_spool, NGX_HTTP_MAIN_CONF_OFFSET, 0,
+     nullptr},
     {ngx_string("api_key"), kAnywhere | NGX_CONF_TAKE1, set_api_key, NGX_HTTP_LOC_CONF_OFFSET, 0, nullptr},
     {ngx_string("api_key_phase"), kAnywhere | NGX_CONF_TAKE1, set_phase, NGX_HTTP_LOC_CONF_OFFSET, 0, nullptr},
     {ngx_string("api_key_source"), kAnywhere | NGX_CONF_1MORE, set_source, NGX_HTTP_LOC_CONF_OFFSET, 0, nullptr},
@@ -62,6 +68,18 @@ ngx_command_t directives[] = {
     {ngx_string("api_key_checksum"), kAnywhere | NGX_CONF_FLAG, ngx_conf_set_flag_slot, NGX_HTTP_LOC_CONF_OFFSET,
      offsetof(LocationConf, checksum), nullptr},
     {ngx_string("api_key_require"), kAnywhere | NGX_CONF_1MORE, set_require, NGX_HTTP_LOC_CONF_OFFSET, 0, nullptr},
+    {ngx_string("api_key_usage"), kAnywhere | NGX_CONF_FLAG, ngx_conf_set_flag_slot, NGX_HTTP_LOC_CONF_OFFSET,
+     offsetof(LocationConf, usage), nullptr},
+    {ngx_string("api_key_usage_endpoint"), kAnywhere | NGX_CONF_TAKE1, set_usage_value, NGX_HTTP_LOC_CONF_OFFSET,
+     offsetof(LocationConf, usage_endpoint), nullptr},
+    {ngx_string("api_key_usage_model"), kAnywhere | NGX_CONF_TAKE1, set_usage_value, NGX_HTTP_LOC_CONF_OFFSET,
+     offsetof(LocationConf, usage_model), nullptr},
+    {ngx_string("api_key_usage_tokens"), kAnywhere | NGX_CONF_TAKE12, set_usage_tokens, NGX_HTTP_LOC_CONF_OFFSET, 0,
+     nullptr},
+    {ngx_string("api_key_usage_cost"), kAnywhere | NGX_CONF_TAKE1, set_usage_value, NGX_HTTP_LOC_CONF_OFFSET,
+     offsetof(LocationConf, usage_cost), nullptr},
+    {ngx_string("api_key_usage_response"), kAnywhere | NGX_CONF_TAKE1, set_usage_response, NGX_HTTP_LOC_CONF_OFFSET, 0,
+     nullptr},
     {ngx_string("api_key_metrics"), NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, set_metrics, NGX_HTTP_LOC_CONF_OFFSET, 0,
      nullptr},
     ngx_null_command};
@@ -72,6 +90,7 @@ void* create_main_conf(ngx_conf_t* cf) noexcept {
 
 char* init_main_conf(ngx_conf_t* cf, void* conf) noexcept {
     auto& main = *static_cast<MainConf*>(conf);
+    if (main.usage_interval == 0) main.usage_interval = kDefaultUsageInterval;
     if (main.redis_prefix.data == nullptr) main.redis_prefix = borrowed(redis::kDefaultPrefix);
     return guarded(cf, "api_key", [&] {
         char* const result = finish_connections(cf, main);
@@ -86,6 +105,8 @@ void* create_location_conf(ngx_conf_t* cf) noexcept {
     conf->enabled = NGX_CONF_UNSET;
     conf->checksum = NGX_CONF_UNSET;
     conf->phase = NGX_CONF_UNSET_UINT;
+    conf->usage = NGX_CONF_UNSET;
+    conf->response_usage = NGX_CONF_UNSET_UINT;
     return conf;
 }
 
@@ -126,6 +147,7 @@ char* finish_location(ngx_conf_t* cf, LocationConf& conf) {
     conf.challenge_missing = text(Verdict::missing);
     conf.challenge_invalid = text(Verdict::invalid);
     conf.challenge_scope = text(Verdict::forbidden);
+    finish_usage(cf, conf);
     return NGX_CONF_OK;
 }
 
@@ -144,6 +166,7 @@ char* merge_location_conf(ngx_conf_t* cf, void* parent, void* child) noexcept {
     ngx_conf_merge_value(conf.checksum, above.checksum, 0);
     ngx_conf_merge_uint_value(conf.phase, above.phase, NGX_HTTP_ACCESS_PHASE);
     if (conf.cache == nullptr) conf.cache = above.cache;
+    inherit_usage(conf, above);
     const auto& main = *static_cast<MainConf*>(ngx_http_conf_get_module_main_conf(cf, ngx_http_api_key_module));
     if (conf.metrics_in.data != nullptr && main.zone == nullptr)
         return without_zone(cf, "api_key_metrics", conf.metrics_in);

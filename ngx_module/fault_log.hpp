@@ -25,6 +25,9 @@ class FaultLog {
         registration,
         resolver,
         moved,
+        usage,
+        usage_lost,
+        spool,
         count
     };
 

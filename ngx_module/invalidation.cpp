@@ -28,11 +28,11 @@ Invalidation::Invalidation(const RedisConf& conf, const std::string& prefix, Red
       session_(session_options(conf, prefix)),
       socket_(conf, *this),
       timer_(*this, &Invalidation::on_time, "subscription") {
-    link_.set_listener(this);
+    link_.add_listener(*this);
 }
 
 Invalidation::~Invalidation() {
-    link_.set_listener(nullptr);
+    link_.remove_listener(*this);
 }
 
 // --- the connection --------------------------------------------------------------------------------------------

@@ -7,32 +7,24 @@
 #include <atomic>
 #include <cstring>
 
+#include "core/usage/usage_slot.hpp"
 #include "ngx_module/ngx_text.hpp"
+#include "ngx_module/zone_header.hpp"
 
 namespace apikey::ngx {
-
-// What the zone begins with. Plain data; pointers into the zone are the same in every process, since they are forked
-// from the master that mapped it.
-struct ZoneHeader {
-    void* cache;  // KeyCache's memory
-    std::size_t cache_bytes;
-    Coverage coverage;
-    std::atomic<CounterBlock*> counters;  // a list that only grows, at its head, under the mutex
-};
-
-struct CounterBlock {
-    CounterBlock* next;
-    std::atomic<ngx_pid_t> owner;  // 0: nobody's
-    Counters counters;
-};
 
 namespace {
 
 constexpr const char* kForm = "write api_key_zone name:size, for example api_key_zone keys:8m;";
 constexpr ngx_uint_t kFewestPages = 16;
 // Changes with every change of ZoneHeader or of what it points to.
-constexpr std::uint32_t kLayout = 3 + (KeyCache::kLayout << 8U);
-// Left to what is made while nginx runs: a block of counters per worker.
+constexpr std::uint32_t kLayout = 4 + (KeyCache::kLayout << 8U) + (usage::UsageSlot::kLayout << 16U);
+// The share of the zone in which usage waits for Redis; in a small zone more, for four slots.
+constexpr ngx_uint_t kUsageShare = 16;
+constexpr ngx_uint_t kMostUsageShare = 4;
+constexpr std::size_t kFewSlots = 4;
+constexpr std::size_t kMostSlotBytes = std::size_t{8} << 20;
+// Left to what else is made while nginx runs: a block of counters per worker.
 constexpr ngx_uint_t kReservedShare = 32;
 constexpr ngx_uint_t kFewestReservedPages = 4;
 constexpr int kSpins = 2000;  // some 10 microseconds; the mutex is held for less
@@ -50,9 +42,29 @@ KeyCache cache_of(const ZoneHeader& header) noexcept {
     return KeyCache::attach(header.cache, header.cache_bytes);
 }
 
-// Everything but the reserve becomes the cache.
+// Slots are made when workers need them (usage_slots.cpp). After a reload there are two workers for each processor.
+ngx_uint_t plan_usage(const ngx_slab_pool_t& pool, ZoneHeader& header) noexcept {
+    const std::size_t few = kFewSlots * usage::UsageSlot::kFewestBytes / ngx_pagesize;
+    const ngx_uint_t pages =
+        std::max<ngx_uint_t>(pool.pfree / kUsageShare, std::min<ngx_uint_t>(pool.pfree / kMostUsageShare, few));
+    const std::size_t bytes = pages * ngx_pagesize;
+    if (bytes < usage::UsageSlot::kFewestBytes) return 0;
+    const std::size_t share = bytes / (2 * static_cast<std::size_t>(std::max<ngx_int_t>(ngx_ncpu, 1)));
+    const std::size_t slot = std::clamp(share, usage::UsageSlot::kFewestBytes, kMostSlotBytes);
+    header.slot_bytes = slot / ngx_pagesize * ngx_pagesize;
+    return pages;
+}
+
+bool make_id(ZoneHeader& header) noexcept {
+    std::array<unsigned char, sizeof(header.id) / 2> random{};
+    if (RAND_bytes(random.data(), static_cast<int>(random.size())) != 1) return false;
+    ngx_hex_dump(reinterpret_cast<u_char*>(header.id.data()), random.data(), random.size());
+    return true;
+}
+
+// Everything but what is reserved becomes the cache.
 bool make_cache(ngx_slab_pool_t& pool, ZoneHeader& header) noexcept {
-    const ngx_uint_t reserve = std::max(pool.pfree / kReservedShare, kFewestReservedPages);
+    const ngx_uint_t reserve = plan_usage(pool, header) + std::max(pool.pfree / kReservedShare, kFewestReservedPages);
     header.cache_bytes = (pool.pfree - reserve) * ngx_pagesize;
     header.cache = ngx_slab_alloc(&pool, header.cache_bytes);
     KeyCache::Secret secret{};
@@ -66,7 +78,7 @@ ngx_int_t make_zone(ngx_shm_zone_t& zone) noexcept {
     ngx_slab_pool_t& pool = pool_of(zone);
     pool.log_nomem = 0;  // what finds no room is counted, not logged
     auto* header = static_cast<ZoneHeader*>(ngx_slab_calloc(&pool, sizeof(ZoneHeader)));
-    if (header == nullptr || !make_cache(pool, *header)) {
+    if (header == nullptr || !make_id(*header) || !make_cache(pool, *header)) {
         ngx_log_error(NGX_LOG_EMERG, zone.shm.log, 0, "api_key: zone \"%V\" has no room for its cache", &zone.shm.name);
         return NGX_ERROR;
     }
@@ -125,6 +137,17 @@ void tie_to_redis(MainConf& conf) {
     conf.zone->tag = reinterpret_cast<void*>(number ^ reinterpret_cast<std::uintptr_t>(&ngx_http_api_key_module));
 }
 
+namespace {
+
+// The words of `stream` one by one: a reader may see some of before and some of after, which is good enough for gauges.
+UsageStream stream_of(ZoneHeader& header) noexcept {
+    const auto read = [](auto& word) { return std::atomic_ref(word).load(std::memory_order_relaxed); };
+    UsageStream& stream = header.stream;
+    return {read(stream.entries), read(stream.dead), read(stream.waits_since), read(stream.seen)};
+}
+
+}  // namespace
+
 KeyZone::KeyZone(ngx_shm_zone_t& zone) noexcept
     : pool_(pool_of(zone)), header_(*static_cast<ZoneHeader*>(zone.data)), cache_(cache_of(header_)) {
     take_counters();
@@ -157,6 +180,18 @@ void KeyZone::take_counters() noexcept {
         counters_ = &block->counters;
     }
     ngx_shmtx_unlock(&pool_.mutex);
+}
+
+UsageStream KeyZone::usage_stream() const noexcept {
+    return stream_of(header_);
+}
+
+void KeyZone::set_usage_stream(const UsageStream& stream) noexcept {
+    const auto write = [](auto& word, auto value) { std::atomic_ref(word).store(value, std::memory_order_relaxed); };
+    write(header_.stream.entries, stream.entries);
+    write(header_.stream.dead, stream.dead);
+    write(header_.stream.waits_since, stream.waits_since);
+    write(header_.stream.seen, stream.seen);
 }
 
 Coverage& KeyZone::coverage() noexcept {
@@ -201,6 +236,7 @@ ZoneFill fill_of(const ngx_shm_zone_t& zone) noexcept {
     fill.cache = cache_of(*static_cast<ZoneHeader*>(zone.data)).counts();
     fill.bytes = zone.shm.size;
     fill.free_bytes = pool_of(zone).pfree * ngx_pagesize;
+    fill.stream = stream_of(*static_cast<ZoneHeader*>(zone.data));
     return fill;
 }
 

@@ -1,6 +1,7 @@
-// api_key_zone: the shared memory of all workers, and what lives in it: the key cache, what is known of its coverage, and the counters.
+// api_key_zone: the shared memory of all workers, and what lives in it: the key cache, what is known of its coverage, the
+// counters, and the slots in which usage is counted (usage_slots.hpp).
 //
-//   zone := slab pool of nginx [ ZoneHeader (with the coverage), key cache, counter blocks … ]
+//   zone := slab pool of nginx [ ZoneHeader (with the coverage), key cache, counter blocks …, usage slots … ]
 //
 // A reload that leaves name, size and Redis alone hands the memory on, keys and counters included; another size, Redis,
 // database or prefix (or another copy of the module) gets new memory, and the old workers end with the old one. The slab pool's mutex is the only lock:
@@ -26,8 +27,8 @@ char* declare_key_zone(ngx_conf_t* cf, MainConf& conf);
 // another. Throws std::bad_alloc.
 void tie_to_redis(MainConf& conf);
 
-struct ZoneHeader;    // key_zone.cpp
-struct CounterBlock;  // key_zone.cpp
+struct ZoneHeader;
+struct CounterBlock;
 
 // One worker's look at the zone. Make it in the worker: it takes a block of counters for this process.
 class KeyZone {
@@ -59,6 +60,10 @@ class KeyZone {
     [[nodiscard]] const Coverage& coverage() const noexcept;
     // Of this worker; never null.
     [[nodiscard]] Counters& counters() noexcept { return *counters_; }
+
+    // The usage stream, as any worker has last seen it.
+    [[nodiscard]] UsageStream usage_stream() const noexcept;
+    void set_usage_stream(const UsageStream& stream) noexcept;
 
     // Tries once: for what may as well be left undone.
     [[nodiscard]] Lock try_lock() noexcept;

@@ -1,6 +1,7 @@
 #include "ngx_module/metrics.hpp"
 
 #include "core/metrics.hpp"
+#include "ngx_module/clock.hpp"
 #include "ngx_module/conf.hpp"
 #include "ngx_module/guard.hpp"
 #include "ngx_module/key_zone.hpp"
@@ -34,7 +35,9 @@ ngx_int_t metrics_handler(ngx_http_request_t* r) noexcept {
     if (const ngx_int_t rc = ngx_http_discard_request_body(r); rc != NGX_OK) return rc;
     return guarded(r, "metrics", [&] {
         const ngx_shm_zone_t& zone = *main_conf(r).zone;
-        return send_text(r, kMetricsMediaType, metrics_text(sum_counters(zone), fill_of(zone)));
+        ZoneFill fill = fill_of(zone);
+        fill.now = unix_ms();
+        return send_text(r, kMetricsMediaType, metrics_text(sum_counters(zone), fill));
     });
 }
 

@@ -48,7 +48,8 @@ void RedisLink::on_down(RedisSocket::Retry retry, const std::string& why) {
     attention_timer_.cancel();
     ++counters_.link_failures;
     counters_.gauges.link_up = 0;
-    if (listener_ != nullptr) listener_->on_link_down();
+    for (Listener* listener : listeners_)
+        listener->on_link_down();
     if (retry == RedisSocket::Retry::at_once) {
         session_.disconnected();  // what was not sent yet waits for the new connection
     } else {
@@ -83,7 +84,8 @@ void RedisLink::on_read() {
     }
     count_confirmed();
     report_notices();
-    if (listener_ != nullptr) listener_->on_link_read();
+    for (Listener* listener : listeners_)
+        listener->on_link_read();
     socket_.flush();  // lookups that waited for the handshake, or are to be repeated
     deliver();
 }
@@ -115,6 +117,12 @@ void RedisLink::report_notices() {
 
 void RedisLink::report_refusals(const redis::LookupSession::Notice& notice) {
     counters_.confirmations_refused += notice.refused_confirmations;
+    counters_.usage_batches_refused += notice.refused_shipments;
+    if (notice.refused_shipments != 0) {
+        faults_.report(
+            NGX_LOG_ERR, FaultLog::Kind::usage,
+            "Redis at " + socket_.place() + " refuses usage (" + notice.refusal + "); it is kept and sent again");
+    }
     if (notice.refused_registrations != 0) {
         faults_.report(NGX_LOG_ERR, FaultLog::Kind::registration,
                        "Redis at " + socket_.place() + " refuses to register this worker (" + notice.refusal +
@@ -150,6 +158,19 @@ void RedisLink::count_confirmed() {
     counters_.confirmations += confirmed_.size();
     for (const std::int64_t heard_at : confirmed_)
         counters_.confirmation_time.add(now_us() - heard_at);
+}
+
+// --- usage -----------------------------------------------------------------------------------------------------
+
+bool RedisLink::ship(const UsageEntry& entry, std::uint64_t cookie) {
+    if (!session_.ship(entry, cookie, turn_began())) return false;
+    socket_.flush_soon();
+    return true;
+}
+
+void RedisLink::ask_usage_state() {
+    session_.ask_usage_state(turn_began());
+    socket_.flush_soon();
 }
 
 // --- time ------------------------------------------------------------------------------------------------------

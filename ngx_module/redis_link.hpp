@@ -26,7 +26,7 @@ class RedisLink final : private RedisSocket::Owner {
   public:
     using Lookup = redis::LookupSession::Lookup;
 
-    // Whoever keeps this worker registered (invalidation.hpp).
+    // Whoever has more to say on the link: keeps this worker registered (invalidation.hpp), ships usage (usage.hpp).
     class Listener {
       public:
         // Something has come on the link; what it was is to be looked at.
@@ -58,7 +58,9 @@ class RedisLink final : private RedisSocket::Owner {
 
     // --- the worker's part in invalidation; see LookupSession ---
 
-    void set_listener(Listener* listener) noexcept { listener_ = listener; }
+    // Who hears of this link; they outlive it, or its last event.
+    void add_listener(Listener& listener) { listeners_.push_back(&listener); }
+    void remove_listener(Listener& listener) noexcept { std::erase(listeners_, &listener); }
     [[nodiscard]] std::string_view run_id() const noexcept { return session_.run_id(); }
     void renew_registration();
     void end_registration();
@@ -67,6 +69,21 @@ class RedisLink final : private RedisSocket::Owner {
     [[nodiscard]] bool confirm(redis::Receipt receipt, std::int64_t heard_at);
     // Writes what there is, now. Not within a callback of this link.
     void flush() { socket_.flush(); }
+
+    // --- usage; see LookupSession ---
+
+    using UsageEntry = redis::LookupSession::UsageEntry;
+    bool ship(const UsageEntry& entry, std::uint64_t cookie);
+    void take_shipped(std::vector<redis::LookupSession::Shipped>& shipped) noexcept { session_.take_shipped(shipped); }
+    [[nodiscard]] std::uint64_t usage_generation() const noexcept { return session_.usage_generation(); }
+    [[nodiscard]] redis::Millis last_heard() const noexcept { return session_.last_heard(); }
+    void ask_usage_state();
+    [[nodiscard]] std::optional<redis::LookupSession::UsageState> take_usage_state() noexcept {
+        return session_.take_usage_state();
+    }
+    [[nodiscard]] bool is_up() const noexcept { return socket_.state() == RedisSocket::State::up; }
+    // For a worker that exits: see RedisSocket.
+    bool wait_for_bytes(ngx_msec_t most) { return socket_.wait_for_bytes(most); }
 
   private:
     friend class WorkerEvent<RedisLink>;
@@ -93,7 +110,7 @@ class RedisLink final : private RedisSocket::Owner {
     bool was_proven_ = false;  // this connection has served
     std::vector<Lookup*> delivering_;
     std::vector<std::int64_t> confirmed_;  // scratch
-    Listener* listener_ = nullptr;
+    std::vector<Listener*> listeners_;
     RedisSocket socket_;
     WorkerEvent<RedisLink> deadline_timer_;   // keeps a stopping worker alive while requests wait
     WorkerEvent<RedisLink> attention_timer_;  // heartbeat, silence

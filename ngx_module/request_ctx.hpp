@@ -7,6 +7,7 @@
 #include "core/digest.hpp"
 #include "core/key_cache.hpp"
 #include "core/redis/lookup_session.hpp"
+#include "core/usage/llm_usage.hpp"
 #include "core/verdict.hpp"
 #include "ngx_module/conf.hpp"
 #include "ngx_module/ngx.hpp"
@@ -52,7 +53,12 @@ struct RequestCtx {
 
     // The verdict of the last protected location.
     Verdict verdict = Verdict::missing;
-    bool overruled = false;  // it refused, but another rule let the request in (`satisfy any`)
+    const LocationConf* judged_in = nullptr;  // that location
+    bool overruled = false;                   // it refused, but another rule let the request in (`satisfy any`)
+
+    // Usage (usage_capture.cpp).
+    usage::LlmUsage* response = nullptr;  // reads the body that passes; null: none does
+    bool usage_captured = false;
 
     // The refusal that nginx is to send, if any (answer.cpp).
     ngx_int_t refusal = 0;                   // its status, 0: none
@@ -63,6 +69,12 @@ struct RequestCtx {
 };
 
 static_assert(std::is_trivially_destructible_v<RequestCtx>, "freed with the pool, never destroyed");
+
+// Somebody's key was verified: it let the request in, or lacked a scope and the request was refused. Where another rule
+// let the request in, the key's owner has no part in it: the key's rights were not enough here.
+inline bool is_verified(const RequestCtx& ctx) noexcept {
+    return ctx.verdict == Verdict::valid || (ctx.verdict == Verdict::forbidden && !ctx.overruled);
+}
 
 // The context of this request (of its main request, for a subrequest); null when no protected location was entered.
 // nginx forgets contexts on internal redirects; this finds them again.

@@ -16,17 +16,10 @@ void set(ngx_http_variable_value_t* value, std::string_view text) noexcept {
     value->not_found = 0;
 }
 
-// Somebody's key was verified: it let the request in, or lacked a scope and the request was refused. Where another rule
-// let the request in, the key's owner has no part in it: the key's rights were not enough here.
-bool is_verified(const RequestCtx* ctx) noexcept {
-    if (ctx == nullptr) return false;
-    return ctx->verdict == Verdict::valid || (ctx->verdict == Verdict::forbidden && !ctx->overruled);
-}
-
 template <ngx_str_t RequestFacts::* member>
 ngx_int_t get_fact(ngx_http_request_t* r, ngx_http_variable_value_t* value, uintptr_t) noexcept {
     const RequestCtx* ctx = find_ctx(r);
-    set(value, is_verified(ctx) ? view(ctx->facts.*member) : std::string_view(""));
+    set(value, ctx != nullptr && is_verified(*ctx) ? view(ctx->facts.*member) : std::string_view(""));
     return NGX_OK;
 }
 

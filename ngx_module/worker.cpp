@@ -26,7 +26,8 @@ Worker::Worker(const MainConf& conf, std::string_view host)
     : zone(*conf.zone),
       link(*conf.redis, std::string(view(conf.redis_prefix)), new_name(host), zone.counters()),
       lookups(link, zone),
-      invalidation(*conf.redis, std::string(view(conf.redis_prefix)), link, zone) {}
+      invalidation(*conf.redis, std::string(view(conf.redis_prefix)), link, zone),
+      usage(conf, link, zone) {}
 
 Worker* this_worker() noexcept {
     return worker;
@@ -39,11 +40,13 @@ void start_worker(ngx_cycle_t* cycle) {
     worker = new Worker(*conf, view(cycle->hostname));
     worker->link.start();
     worker->invalidation.start();
+    worker->usage.start();
 }
 
 void stop_worker() noexcept {
     if (worker == nullptr) return;
     guarded(ngx_cycle->log, "worker exit", false, [] { return worker->invalidation.stop(), true; });
+    guarded(ngx_cycle->log, "worker exit", false, [] { return worker->usage.stop(), true; });
     delete worker;
     worker = nullptr;
 }

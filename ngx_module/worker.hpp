@@ -8,6 +8,7 @@
 #include "ngx_module/key_zone.hpp"
 #include "ngx_module/lookups.hpp"
 #include "ngx_module/redis_link.hpp"
+#include "ngx_module/usage.hpp"
 
 namespace apikey::ngx {
 
@@ -25,6 +26,7 @@ struct Worker {
     RedisLink link;
     Lookups lookups;
     Invalidation invalidation;
+    Usage usage;
 };
 
 // Null in processes that serve no requests, and where api_key is nowhere on.

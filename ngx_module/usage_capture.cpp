@@ -1,0 +1,129 @@
+#include "ngx_module/usage_capture.hpp"
+
+#include <array>
+#include <cstring>
+
+#include "core/usage/cost.hpp"
+#include "core/utf8.hpp"
+#include "ngx_module/clock.hpp"
+#include "ngx_module/ngx_text.hpp"
+#include "ngx_module/response_usage.hpp"
+#include "ngx_module/worker.hpp"
+
+namespace apikey::ngx {
+
+namespace {
+
+using Scratch = std::array<char, usage::kMaxLabelBytes>;
+
+std::string_view value_of(ngx_http_request_t* r, ngx_http_complex_value_t* value) noexcept {
+    ngx_str_t text{};
+    if (value == nullptr || ngx_http_complex_value(r, value, &text) != NGX_OK) return {};
+    return view(text);
+}
+
+usage::Label label_of(std::string_view text, Scratch& scratch) noexcept {
+    const std::string_view clean = clean_utf8(text, scratch);
+    return {clean, usage::hash_of(clean)};
+}
+
+usage::Label endpoint_of(ngx_http_request_t* r, const LocationConf& conf, Scratch& scratch) noexcept {
+    if (conf.endpoint_label.text.data() != nullptr) return conf.endpoint_label;
+    return label_of(value_of(r, conf.usage_endpoint), scratch);
+}
+
+// A number that nginx.conf's variables name; nothing where they name none.
+template <class Parse>
+auto number_of(ngx_http_request_t* r, ngx_http_complex_value_t* value, Parse parse) noexcept -> decltype(parse({})) {
+    const std::string_view text = value_of(r, value);
+    if (text.empty()) return std::nullopt;
+    const auto number = parse(text);
+    if (!number) ++this_worker()->zone.counters().usage_bad_values;
+    return number;
+}
+
+// What nginx.conf's variables say wins; where they say nothing, what the response says of itself.
+void add_values(ngx_http_request_t* r, const LocationConf& conf, usage::Record& record, Scratch& scratch) noexcept {
+    if (conf.model_label.text.data() != nullptr) {
+        record.model = conf.model_label;
+    } else if (const std::string_view model = value_of(r, conf.usage_model); !model.empty()) {
+        record.model = label_of(model, scratch);
+    }
+    if (const auto tokens = number_of(r, conf.usage_tokens_in, usage::parse_tokens)) record.tokens_in = *tokens;
+    if (const auto tokens = number_of(r, conf.usage_tokens_out, usage::parse_tokens)) record.tokens_out = *tokens;
+    record.cost = number_of(r, conf.usage_cost, usage::parse_cost);
+}
+
+void add_response(RequestCtx& ctx, usage::Record& record, Scratch& scratch) noexcept {
+    if (ctx.response == nullptr) return;
+    const usage::LlmUsage* response = finish_response(ctx);
+    if (response == nullptr) return;
+    record.tokens_in = response->tokens().in;
+    record.tokens_out = response->tokens().out;
+    record.tokens_cached = response->tokens().cached;
+    record.model = label_of(response->model(), scratch);
+}
+
+ngx_uint_t status_of(const ngx_http_request_t* r) noexcept {
+    return r->err_status != 0 ? r->err_status : r->headers_out.status;
+}
+
+// As nginx logs it: no answer was begun, or it is an error.
+bool is_success(const ngx_http_request_t* r) noexcept {
+    const ngx_uint_t status = status_of(r);
+    return status >= NGX_HTTP_CONTINUE && status < NGX_HTTP_BAD_REQUEST;
+}
+
+// The answer consists of its header alone.
+bool has_no_body(const ngx_http_request_t* r) noexcept {
+    const ngx_uint_t status = r->headers_out.status;
+    return r->method == NGX_HTTP_HEAD || status == NGX_HTTP_NO_CONTENT || status == NGX_HTTP_NOT_MODIFIED;
+}
+
+bool has_end(const ngx_chain_t* in) noexcept {
+    for (; in != nullptr; in = in->next) {
+        if (in->buf->last_buf != 0) return true;
+    }
+    return false;
+}
+
+}  // namespace
+
+void capture_usage(ngx_http_request_t* r, RequestCtx& ctx) noexcept {
+    if (ctx.usage_captured || !is_verified(ctx)) return;
+    ctx.usage_captured = true;
+    const LocationConf& conf = *ctx.judged_in;
+    usage::Record record;
+    std::memcpy(&record.key_hash, ctx.digest.data(), sizeof(record.key_hash));
+    record.key_id = view(ctx.facts.id);
+    record.user = view(ctx.facts.user);
+    record.at = unix_ms();
+    record.only_last_used = conf.usage == 0;
+    Scratch endpoint;
+    Scratch response_model;
+    Scratch model;
+    if (!record.only_last_used) {
+        record.success = is_success(r);
+        record.endpoint = endpoint_of(r, conf, endpoint);
+        record.model = conf.no_model;
+        add_response(ctx, record, response_model);
+        add_values(r, conf, record, model);
+    }
+    this_worker()->usage.count(record);
+}
+
+void begin_capture(ngx_http_request_t* r, RequestCtx& ctx) noexcept {
+    if (!is_verified(ctx)) return;
+    const LocationConf& conf = *ctx.judged_in;
+    if (has_no_body(r)) return capture_usage(r, ctx);
+    const bool looks = conf.response_usage == static_cast<ngx_uint_t>(ResponseUsage::openai) && conf.usage != 0;
+    if (looks) begin_response(r, ctx);
+}
+
+void capture_body(ngx_http_request_t* r, RequestCtx& ctx, const ngx_chain_t* in) noexcept {
+    if (ctx.usage_captured) return;
+    if (ctx.response != nullptr) look_at_response(ctx, in);
+    if (has_end(in)) capture_usage(r, ctx);
+}
+
+}  // namespace apikey::ngx

@@ -1,0 +1,18 @@
+// One record per main request that a verified key made: when the last bytes of its answer pass, before the client can have
+// seen them, or, where none pass, in the log phase. docs/usage.md says what counts.
+#pragma once
+
+#include "ngx_module/ngx.hpp"
+#include "ngx_module/request_ctx.hpp"
+
+namespace apikey::ngx {
+
+// Records the request, unless that was done already, or no verified key made it. Hot path.
+void capture_usage(ngx_http_request_t* r, RequestCtx& ctx) noexcept;
+
+// The filters' part, for main requests: the header is about to be sent (an answer without a body ends with it); buffers of
+// the body are.
+void begin_capture(ngx_http_request_t* r, RequestCtx& ctx) noexcept;
+void capture_body(ngx_http_request_t* r, RequestCtx& ctx, const ngx_chain_t* in) noexcept;
+
+}  // namespace apikey::ngx

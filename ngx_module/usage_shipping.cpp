@@ -1,0 +1,176 @@
+// Usage's way to Redis, and to the spool where there is none.
+#include "ngx_module/ngx.hpp"
+// nginx first
+#include <algorithm>
+#include <utility>
+
+#include "ngx_module/clock.hpp"
+#include "ngx_module/guard.hpp"
+#include "ngx_module/usage.hpp"
+
+namespace apikey::ngx {
+
+template <class Visit>
+void Usage::for_each_source(Visit visit) const {
+    visit(*own_);
+    for (const auto& source : adopted_)
+        visit(*source);
+    if (spool_ != nullptr) visit(*spool_);
+}
+
+// --- to Redis ----------------------------------------------------------------------------------------------------
+
+void Usage::ship() {
+    for_each_source([this](UsageSource& source) { ship_from(source); });
+}
+
+void Usage::ship_from(UsageSource& source) {
+    while (const auto number = source.shipment().next(source.end())) {
+        if (refused_ || !link_.ship(source.entry(*number), *number)) return;
+        under_way_.push_back({&source, *number});
+        source.shipment().sent(*number);
+    }
+}
+
+void Usage::on_link_down() {
+    link_.take_shipped(answers_);  // they were sent on a connection that is no more
+    answers_.clear();
+    under_way_.clear();
+    std::uint64_t repeated = 0;
+    for_each_source([&](UsageSource& source) { repeated += source.shipment().disconnected(); });
+    zone_.counters().usage_batches_repeated += repeated;
+    generation_ = link_.usage_generation();
+}
+
+void Usage::on_link_read() {
+    take_answers();
+    if (const std::uint64_t now = link_.usage_generation(); now != std::exchange(generation_, now)) {
+        for_each_source(
+            [&](UsageSource& source) { zone_.counters().usage_batches_repeated += source.shipment().lost(); });
+    }
+    free_settled();
+    ship();
+}
+
+void Usage::take_answers() {
+    link_.take_shipped(answers_);
+    for (const auto& answer : answers_) {
+        const Sent sent = under_way_.front();  // answers come in the order of what was sent
+        under_way_.pop_front();
+        sent.source->shipment().answered(sent.number, answer.taken, turn_began());
+        refused_ = refused_ || !answer.taken;
+        if (answer.taken) ++zone_.counters().usage_batches_taken;
+    }
+    answers_.clear();
+}
+
+void Usage::free_settled() {
+    const redis::Millis heard = link_.last_heard();
+    for_each_source([&](UsageSource& source) {
+        const std::uint64_t end = source.shipment().settled(heard);
+        if (end == source.first()) return;
+        if (&source == spool_.get()) zone_.counters().usage_batches_replayed += end - source.first();
+        source.free(end);
+    });
+}
+
+// --- to the spool ------------------------------------------------------------------------------------------------
+
+// Batches below `end`. False: not all of them.
+bool Usage::spool(SlotSource& source, std::uint64_t end) {
+    if (spool_ == nullptr) return false;
+    for (std::uint64_t number = source.first(); number < end; ++number) {
+        const usage::Batch batch = source.slot().batch(number);
+        const auto failed = spool_->write({source.id(number), batch.sealed, batch.keys, batch.rows});
+        if (failed) {
+            ++zone_.counters().usage_spool_failures;
+            faults_.report(NGX_LOG_ERR, FaultLog::Kind::spool, "api_key_spool: " + *failed);
+            return false;
+        }
+        ++zone_.counters().usage_batches_spooled;
+        source.free(number + 1);
+    }
+    return true;
+}
+
+void Usage::look_into_spool() {
+    if (spool_ == nullptr) return;
+    const UsageSpool::Found found = spool_->look();
+    if (found.problem.empty()) return;
+    ++zone_.counters().usage_spool_failures;
+    faults_.report(NGX_LOG_ERR, FaultLog::Kind::spool, "api_key_spool: " + found.problem);
+}
+
+// --- for those who watch ------------------------------------------------------------------------------------------
+
+// One worker's look is enough for all.
+void Usage::look_at_stream() {
+    const UsageStream last = zone_.usage_stream();
+    if (const auto state = link_.take_usage_state()) {
+        UsageStream seen{state->entries, state->dead, 0, unix_ms()};
+        if (state->oldest_pending) {
+            seen.waits_since = *state->oldest_pending;
+        } else if (state->entries != 0) {  // nobody has read them
+            seen.waits_since = last.waits_since != 0 ? last.waits_since : seen.seen;
+        }
+        zone_.set_usage_stream(seen);
+    }
+    if (unix_ms() - last.seen >= static_cast<std::int64_t>(kLookInterval) || unix_ms() < last.seen)
+        link_.ask_usage_state();
+}
+
+void Usage::show() noexcept {
+    auto& gauges = zone_.counters().gauges;
+    gauges.usage_slots = 1 + adopted_.size();
+    gauges.private_slots = own_->is_private() ? 1 : 0;
+    gauges.usage_batches = own_->end() - own_->first();
+    for (const auto& source : adopted_)
+        gauges.usage_batches += source->end() - source->first();
+    gauges.spool_files = spool_ != nullptr ? spool_->end() - spool_->first() : 0;
+}
+
+// --- the end -----------------------------------------------------------------------------------------------------
+
+bool Usage::all_taken() const {
+    bool all = true;
+    for_each_source([&](UsageSource& source) { all = all && source.shipment().all_taken(source.end()); });
+    return all;
+}
+
+void Usage::wait_for_redis(ngx_msec_t most) {
+    ngx_time_update();
+    const ngx_msec_t give_up = ngx_current_msec + most;
+    ship();
+    link_.flush();
+    while (link_.is_up() && !refused_ && !all_taken() && ngx_current_msec < give_up) {
+        if (!link_.wait_for_bytes(give_up - ngx_current_msec)) break;
+        ngx_time_update();
+        link_.flush();
+    }
+}
+
+void Usage::stop() {
+    timer_.cancel();
+    crowded_.cancel();
+    adopt();
+    seal_or_spool(*own_);
+    for (const auto& source : adopted_)
+        seal_or_spool(*source);
+    if (!all_taken()) wait_for_redis(spool_ != nullptr ? kSpoolFarewell : kFarewell);
+    std::uint64_t left = 0;
+    for_each_source([&](UsageSource& source) {
+        if (&source == spool_.get()) return;
+        auto& slot = static_cast<SlotSource&>(source);
+        const bool safe = slot.shipment().all_taken(slot.end());
+        if (!spool(slot, slot.end()) && !safe) left += slot.end() - slot.first();
+        if (slot.first() == slot.end() && !slot.slot().has_rows()) slot.slot().release();
+    });
+    if (left == 0) return;
+    ngx_log_error(
+        NGX_LOG_WARN, ngx_cycle->log, 0,
+        "api_key: Redis has not taken %uL batches of usage before this worker ended; the next worker that uses this "
+        "zone sends them, but where none follows they are lost; api_key_spool would keep them",
+        left);
+}
+
+}  // namespace apikey::ngx

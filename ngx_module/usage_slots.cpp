@@ -1,0 +1,98 @@
+#include "ngx_module/usage_slots.hpp"
+
+#include <openssl/rand.h>
+
+#include <cstdlib>
+#include <new>
+
+#include "ngx_module/process_identity.hpp"
+#include "ngx_module/zone_header.hpp"
+
+namespace apikey::ngx {
+
+namespace {
+
+constexpr std::size_t kAlignment = 64;
+constexpr std::size_t kPrivateBytes = 1 << 20;
+
+std::string random_zone_id() {
+    std::array<unsigned char, 16> random{};
+    if (RAND_bytes(random.data(), static_cast<int>(random.size())) != 1) throw std::bad_alloc();
+    std::string id(random.size() * 2, '0');
+    ngx_hex_dump(reinterpret_cast<u_char*>(id.data()), random.data(), random.size());
+    return id;
+}
+
+}  // namespace
+
+UsageSlots::UsageSlots(ngx_shm_zone_t& zone) noexcept
+    : pool_(*reinterpret_cast<ngx_slab_pool_t*>(zone.shm.addr)),
+      header_(*static_cast<ZoneHeader*>(zone.data)),
+      me_(this_process()) {}
+
+OwnedSlot UsageSlots::take_own() {
+    SlotNode* node = take_free();
+    if (node == nullptr) node = make_slot();
+    if (node == nullptr) node = take_next_dead();
+    return node != nullptr ? owned(*node) : private_slot();
+}
+
+std::vector<OwnedSlot> UsageSlots::take_dead() {
+    std::vector<OwnedSlot> taken;
+    while (const SlotNode* node = take_next_dead())
+        taken.push_back(owned(*node));
+    return taken;
+}
+
+SlotNode* UsageSlots::take_free() noexcept {
+    for (SlotNode* node = header_.slots.load(std::memory_order_acquire); node != nullptr; node = node->next) {
+        usage::UsageSlot slot(node->memory);
+        if (slot.owner() == 0 && slot.take(0, me_)) return node;
+    }
+    return nullptr;
+}
+
+SlotNode* UsageSlots::make_slot() noexcept {
+    if (header_.slot_bytes == 0) return nullptr;
+    ngx_shmtx_lock(&pool_.mutex);
+    auto* node = static_cast<SlotNode*>(ngx_slab_calloc_locked(&pool_, sizeof(SlotNode)));
+    void* memory = node != nullptr ? ngx_slab_alloc_locked(&pool_, header_.slot_bytes) : nullptr;
+    if (memory != nullptr && usage::UsageSlot::create(memory, header_.slot_bytes)) {
+        SlotNode* const head = header_.slots.load(std::memory_order_relaxed);
+        usage::UsageSlot(memory).take(0, me_);
+        *node = {head, head != nullptr ? head->number + 1 : 0, memory};
+        header_.slots.store(node, std::memory_order_release);  // others walk the list without the mutex
+    } else if (node != nullptr) {
+        ngx_slab_free_locked(&pool_, node);
+        node = nullptr;
+    }
+    ngx_shmtx_unlock(&pool_.mutex);
+    return node;
+}
+
+SlotNode* UsageSlots::take_next_dead() noexcept {
+    for (SlotNode* node = header_.slots.load(std::memory_order_acquire); node != nullptr; node = node->next) {
+        usage::UsageSlot slot(node->memory);
+        const usage::Owner owner = slot.owner();
+        if (owner == 0 || owner == me_ || is_running(owner)) continue;
+        if (slot.take(owner, me_)) return node;
+    }
+    return nullptr;
+}
+
+OwnedSlot UsageSlots::owned(const SlotNode& node) const {
+    OwnedSlot taken{usage::UsageSlot(node.memory), std::string(header_.id.data(), header_.id.size()), node.number, {}};
+    taken.slot.recover();
+    return taken;
+}
+
+OwnedSlot UsageSlots::private_slot() const {
+    std::shared_ptr<void> memory(std::aligned_alloc(kAlignment, kPrivateBytes), std::free);
+    if (memory == nullptr || !usage::UsageSlot::create(memory.get(), kPrivateBytes)) throw std::bad_alloc();
+    OwnedSlot taken{usage::UsageSlot(memory.get()), random_zone_id(), 0, memory};
+    taken.slot.take(0, me_);
+    taken.slot.recover();
+    return taken;
+}
+
+}  // namespace apikey::ngx

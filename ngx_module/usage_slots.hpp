@@ -1,0 +1,49 @@
+// The slots of the zone in which workers count usage: who owns which. Not tied to worker_processes: old workers drain
+// beside new ones, and what a dead one left is taken over by whoever sees it first.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/usage/usage_slot.hpp"
+#include "ngx_module/ngx.hpp"
+
+namespace apikey::ngx {
+
+struct ZoneHeader;
+struct SlotNode;
+
+// One slot that this process owns.
+struct OwnedSlot {
+    usage::UsageSlot slot;
+    std::string zone;  // of its batches' ids: 32 hex digits
+    std::uint64_t number = 0;
+    std::shared_ptr<void> memory;  // where it is of this process alone, and dies with it; null: in the zone
+};
+
+class UsageSlots {
+  public:
+    // `zone` outlives it: the cycle's. Make it in the worker.
+    explicit UsageSlots(ngx_shm_zone_t& zone) noexcept;
+
+    // A slot for this worker: one that is free, a new one, or one whose owner is dead, with what that left. Where the zone
+    // has no room, memory of this process. Throws std::bad_alloc.
+    OwnedSlot take_own();
+    // Slots whose owners are dead, now this worker's. Throws std::bad_alloc, and then takes no more.
+    std::vector<OwnedSlot> take_dead();
+
+  private:
+    SlotNode* take_free() noexcept;
+    SlotNode* make_slot() noexcept;
+    SlotNode* take_next_dead() noexcept;
+    OwnedSlot owned(const SlotNode& node) const;
+    OwnedSlot private_slot() const;
+
+    ngx_slab_pool_t& pool_;
+    ZoneHeader& header_;
+    usage::Owner me_;
+};
+
+}  // namespace apikey::ngx

@@ -1,0 +1,42 @@
+// How the shared zone begins, for those who lay it out (key_zone.cpp) and those who own a part of it (usage_slots.cpp).
+// Plain data; pointers into the zone are the same in every process, since they are forked from the master that mapped it.
+// Lists only grow, at their head, under the zone's mutex.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "core/counters.hpp"
+#include "core/coverage.hpp"
+#include "core/metrics.hpp"
+#include "ngx_module/ngx.hpp"
+
+namespace apikey::ngx {
+
+struct CounterBlock {
+    CounterBlock* next;
+    std::atomic<ngx_pid_t> owner;  // 0: nobody's
+    Counters counters;
+};
+
+struct SlotNode {
+    SlotNode* next;
+    std::uint64_t number;  // in the ids of its batches
+    void* memory;          // a usage::UsageSlot's
+};
+
+struct ZoneHeader {
+    void* cache;  // KeyCache's memory
+    std::size_t cache_bytes;
+    Coverage coverage;
+    std::atomic<CounterBlock*> counters;
+
+    std::array<char, 32> id;  // in the ids of its batches: 128 random bits, in hex
+    std::size_t slot_bytes;   // of each slot; 0: the zone is too small for any
+    std::atomic<SlotNode*> slots;
+    UsageStream stream;  // what a worker has last seen of it; each word through std::atomic_ref
+};
+
+}  // namespace apikey::ngx
