@@ -62,6 +62,10 @@ struct Batch {
     std::string_view rows;
 };
 
+namespace slot {
+struct Header;
+}
+
 class UsageSlot {
   public:
     // Changes with every change of how the memory is laid out.
@@ -126,9 +130,7 @@ class UsageSlot {
     [[nodiscard]] bool check() const noexcept;
 
   private:
-    struct Header;
-    // (the implementation's)
-    Header* header_;
+    slot::Header* header_;
 };
 
 }  // namespace apikey::usage
