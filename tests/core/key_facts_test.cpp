@@ -116,9 +116,19 @@ TEST(KeyFacts, ControlBytesAreCorrupt) {
             const bool control = byte < 0x20 || byte == 0x7f;
             const std::string value = std::string("1") + static_cast<char>(byte) + "1";
             if (field == kExpires && !control) continue;
+            if (byte >= 0x80 && (field == kId || field == kUser)) continue;  // no UTF-8
             EXPECT_EQ(decode(with(field, value)), control ? FactsStatus::corrupt : FactsStatus::found)
                 << kFactFields.at(field) << ' ' << byte;
         }
+    }
+}
+
+// D12: what becomes part of usage must be text for Postgres.
+TEST(KeyFacts, IdsThatAreNoUtf8AreCorrupt) {
+    for (const Field field : {kId, kUser}) {
+        EXPECT_EQ(decode(with(field, "Zoë")), FactsStatus::found);
+        EXPECT_EQ(decode(with(field, "Zo\xEB")), FactsStatus::corrupt);
+        EXPECT_EQ(decode(with(field, "\xC3")), FactsStatus::corrupt);
     }
 }
 
