@@ -13,7 +13,7 @@
 //   slot      ring     a batch   rows     keys     endpoints, models   (all at least; rows and keys with ids of 36 bytes)
 //   32 KiB    18 KiB   4.5 KiB   64       32       16 each
 //   256 KiB   144 KiB  36 KiB    550      300      140 each
-//   4 MiB     2 MiB    64 KiB    8500     4000     510 each
+//   4 MiB     2 MiB    64 KiB    8000     4000     510 each
 //
 // A slot uses no more than its ring can be used for: kPlaces batches of kMostBatchBytes. Memory above about 8 MiB lies idle.
 //
