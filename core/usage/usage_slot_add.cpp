@@ -1,6 +1,7 @@
 // Counting one request: its key, its labels, its row, and the redo record. A request of a known row is a few hundred
 // instructions at most: four searches, and sums written twice.
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "core/usage/batch_text.hpp"
@@ -27,37 +28,49 @@ std::uint64_t mix(std::uint64_t state, std::uint64_t word) noexcept {
     return mixed ^ mixed >> 32;
 }
 
-// The label's number; nothing when there is no room for it.
-std::optional<std::uint32_t> find_or_add_label(Header& header, slot::Kind kind, const Label& label) noexcept {
-    if (label.text.empty()) return slot::kNoLabel;
+bool is_text(const char* place, std::size_t bytes, std::string_view text) noexcept {
+    return bytes == text.size() && std::memcmp(place, text.data(), bytes) == 0;
+}
+
+// The label's number, or the other's where there is no room. Apart, so that the searches need no registers for it.
+[[gnu::noinline]] std::uint32_t add_label(Header& header, slot::Kind kind, const Label& label,
+                                          std::uint32_t entry) noexcept {
     const auto labels = slot::labels_of(header, kind);
     const auto count = static_cast<std::uint32_t>(header.label_count[kind]);
-    const char* const texts = header.text(header.texts[kind].at);
-    const auto spot = labels.find(label.hash, count, [&](const slot::LabelEntry& entry) noexcept {
-        return entry.hash == label.hash && std::string_view(texts + entry.text, entry.bytes) == label.text;
-    });
-    if (spot.number != kNone) return spot.number;
-
     const std::uint32_t at = labels[count - 1].text + labels[count - 1].bytes;
-    if (count == header.labels[kind].capacity || label.text.size() > kMaxLabelBytes ||
-        label.text.size() > header.texts[kind].bytes - at)
-        return std::nullopt;
-    std::memcpy(header.text(header.texts[kind].at + at), label.text.data(), label.text.size());
-    labels.write(count, spot.entry, {label.hash, 0, at, static_cast<std::uint32_t>(label.text.size()), 0});
+    const std::size_t bytes = label.text.size();
+    if (count == header.labels[kind].capacity || bytes > kMaxLabelBytes || bytes > header.texts[kind].bytes - at)
+        return slot::kOther;
+    std::memcpy(header.text(header.texts[kind].at + at), label.text.data(), bytes);
+    labels.write(count, entry, {label.hash, 0, at, static_cast<std::uint32_t>(bytes), 0});
     slot::publish<std::uint64_t>(header.label_count[kind], count + 1);
     return count;
 }
 
-slot::Table<Key>::Spot find_key(Header& header, const Record& record) noexcept {
+inline std::uint32_t find_or_add_label(Header& header, slot::Kind kind, const Label& label, bool& other) noexcept {
+    if (label.text.empty()) return slot::kNoLabel;
+    const auto count = static_cast<std::uint32_t>(header.label_count[kind]);
+    const char* const texts = header.text(header.texts[kind].at);
+    const auto spot =
+        slot::labels_of(header, kind).find(label.hash, count, [&](const slot::LabelEntry& entry) noexcept {
+            return entry.hash == label.hash && is_text(texts + entry.text, entry.bytes, label.text);
+        });
+    if (spot.number != kNone) return spot.number;
+    const std::uint32_t added = add_label(header, kind, label, spot.entry);
+    other |= added == slot::kOther;
+    return added;
+}
+
+inline slot::Table<Key>::Spot find_key(Header& header, const Record& record) noexcept {
     const char* const arena = header.text(header.arena.at);
     return slot::keys_of(header).find(record.key_hash, header.live(header.key_count), [&](const Key& key) noexcept {
         const char* const text = arena + key.text;
-        return key.hash == record.key_hash && std::string_view(text, key.key_id) == record.key_id &&
-               std::string_view(text + key.key_id, key.user) == record.user;
+        return key.hash == record.key_hash && is_text(text, key.key_id, record.key_id) &&
+               is_text(text + key.key_id, key.user, record.user);
     });
 }
 
-slot::Table<Row>::Spot find_row(Header& header, const RowName& name) noexcept {
+inline slot::Table<Row>::Spot find_row(Header& header, const RowName& name) noexcept {
     return slot::rows_of(header).find(slot::hash_of(name), header.live(header.row_count),
                                       [&](const Row& row) noexcept { return row.name == name; });
 }
@@ -93,7 +106,8 @@ struct Target {
 };
 
 // Makes what is missing of the target, or nothing at all.
-UsageSlot::Added make(Header& header, const Record& record, const RowName& name, Target& target) noexcept {
+[[gnu::noinline]] UsageSlot::Added make(Header& header, const Record& record, const RowName& name,
+                                        Target& target) noexcept {
     const bool new_key = target.key.number == kNone;
     const bool new_row = target.row.number == kNone && !record.only_last_used;
     const std::size_t text = record.key_id.size() + record.user.size();
@@ -120,24 +134,32 @@ UsageSlot::Added make(Header& header, const Record& record, const RowName& name,
     return UsageSlot::Added::counted;
 }
 
-// Stays at kMostSum; true when it does.
-bool add_to(std::uint64_t& sum, std::uint64_t more) noexcept {
-    const bool saturated = more > slot::kMostSum - sum;
-    sum = saturated ? slot::kMostSum : sum + more;
+constexpr std::array<std::uint64_t Sums::*, 5> kSums = {&Sums::requests, &Sums::tokens_in, &Sums::tokens_out,
+                                                        &Sums::tokens_cached, &Sums::cost};
+
+// What does not stay below 2^63 stays at kMostSum. Gives whether any did not.
+inline bool add_to(Sums& sums, const Sums& more) noexcept {
+    Sums total{};
+    std::uint64_t bits = 0;
+    for (const auto sum : kSums) {
+        total.*sum = sums.*sum + more.*sum;
+        bits |= total.*sum | more.*sum;
+    }
+    const bool saturated = bits > slot::kMostSum;
+    if (saturated) [[unlikely]] {
+        for (const auto sum : kSums)
+            total.*sum = sums.*sum + std::min(more.*sum, slot::kMostSum - sums.*sum);
+    }
+    sums = total;
     return saturated;
 }
 
-bool add_to(Sums& sums, const Record& record) noexcept {
-    bool saturated = add_to(sums.requests, 1);
-    saturated |= add_to(sums.tokens_in, record.tokens_in);
-    saturated |= add_to(sums.tokens_out, record.tokens_out);
-    saturated |= add_to(sums.tokens_cached, record.tokens_cached);
-    if (record.cost) saturated |= add_to(sums.cost, *record.cost);
-    return saturated;
+inline Sums sums_of(const Record& record) noexcept {
+    return {1, record.tokens_in, record.tokens_out, record.tokens_cached, record.cost.value_or(0)};
 }
 
 // Writes down what is to be done, then does it. Gives whether a sum is saturated.
-bool count(Header& header, const Record& record, std::int64_t at, const Target& target) noexcept {
+inline bool count(Header& header, const Record& record, std::int64_t at, const Target& target) noexcept {
     slot::Redo& redo = header.redo;
     bool saturated = false;
     redo.row = target.row.number;
@@ -145,7 +167,7 @@ bool count(Header& header, const Record& record, std::int64_t at, const Target& 
     redo.last_used = std::max(at, slot::keys_of(header)[target.key.number].last_used);
     if (target.row.number != kNone) {
         Sums sums = slot::rows_of(header)[target.row.number].sums;
-        saturated = add_to(sums, record);
+        saturated = add_to(sums, sums_of(record));
         redo.sums = sums;
     }
     slot::publish(redo.armed, header.sequence + 1);
@@ -154,8 +176,8 @@ bool count(Header& header, const Record& record, std::int64_t at, const Target& 
     return saturated;
 }
 
-RowName name_of(std::uint32_t key, std::uint32_t endpoint, std::uint32_t model, const Record& record,
-                std::int64_t at) noexcept {
+inline RowName name_of(std::uint32_t key, std::uint32_t endpoint, std::uint32_t model, const Record& record,
+                       std::int64_t at) noexcept {
     return {
         std::uint64_t{key} << 32 | endpoint << 17 | model << 2 | (record.success ? 2U : 0U) | (record.cost ? 1U : 0U),
         static_cast<std::int64_t>(static_cast<std::uint64_t>(at) / 60'000)};
@@ -202,14 +224,9 @@ void slot::make_labels(Header& header) noexcept {
     for (const Kind kind : {kEndpoint, kModel}) {
         labels_of(header, kind).write(kNoLabel, 0, {});
         header.label_count[kind] = 1;
-        (void)find_or_add_label(header, kind, {kOtherLabel, usage::hash_of(kOtherLabel)});
+        bool other = false;
+        (void)find_or_add_label(header, kind, {kOtherLabel, usage::hash_of(kOtherLabel)}, other);
     }
-}
-
-void slot::apply(Header& header) noexcept {
-    const Redo& redo = header.redo;
-    if (redo.row != kNone) rows_of(header)[redo.row].sums = redo.sums;
-    keys_of(header)[redo.key].last_used = redo.last_used;
 }
 
 UsageSlot::Addition UsageSlot::add(const Record& record) noexcept {
@@ -219,11 +236,10 @@ UsageSlot::Addition UsageSlot::add(const Record& record) noexcept {
     Target target{find_key(header, record), {kNone, 0}};
     RowName name{};
     if (!record.only_last_used) {
-        const auto endpoint = find_or_add_label(header, slot::kEndpoint, record.endpoint);
-        const auto model = find_or_add_label(header, slot::kModel, record.model);
-        addition.other = !endpoint || !model;
+        const std::uint32_t endpoint = find_or_add_label(header, slot::kEndpoint, record.endpoint, addition.other);
+        const std::uint32_t model = find_or_add_label(header, slot::kModel, record.model, addition.other);
         const std::uint32_t key = target.key.number != kNone ? target.key.number : header.live(header.key_count);
-        name = name_of(key, endpoint.value_or(slot::kOther), model.value_or(slot::kOther), record, at);
+        name = name_of(key, endpoint, model, record, at);
         target.row = find_row(header, name);
     }
     if (target.key.number == kNone || (target.row.number == kNone && !record.only_last_used)) {

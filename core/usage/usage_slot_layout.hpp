@@ -263,6 +263,10 @@ std::uint32_t longest_line(Header& header, const RowName& name, std::string_view
 // Makes the fixed labels.
 void make_labels(Header& header) noexcept;
 // Does what Redo says.
-void apply(Header& header) noexcept;
+inline void apply(Header& header) noexcept {
+    const Redo& redo = header.redo;
+    if (redo.row != kNone) rows_of(header)[redo.row].sums = redo.sums;
+    keys_of(header)[redo.key].last_used = redo.last_used;
+}
 
 }  // namespace apikey::usage::slot
