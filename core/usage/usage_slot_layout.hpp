@@ -96,7 +96,7 @@ struct Key {
     std::uint32_t entry;
     std::uint32_t text;  // in the arena: key_id, user
     std::uint16_t key_id, user;
-    std::uint32_t unused;
+    std::uint32_t last_row;  // where its next request is looked for first
 };
 static_assert(sizeof(Key) == 32 && std::is_trivially_copyable_v<Key>);
 
