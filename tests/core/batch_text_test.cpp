@@ -52,7 +52,7 @@ TEST(BatchText, WritesTheCalendarOfTheCLibrary) {
         ASSERT_EQ(instant(seconds * 1'000 + seconds % 1'000), formatted(seconds) + '.' + ms + 'Z');
         ASSERT_EQ(minute(seconds / 60), formatted(seconds / 60 * 60) + 'Z');
     };
-    for (std::int64_t day = 0; day < kEnd / 86'400; day += 3)  // each day of the year in turn, of all kinds of years
+    for (std::int64_t day = 0; day < kEnd / 86'400; day += 13)  // each day of the year in turn, of all kinds of years
         check(day * 86'400 + day % 86'400);
     for (const std::int64_t day : {std::int64_t{951'782'400}, std::int64_t{1'835'395'200},
                                    std::int64_t{4'107'542'400}})  // ends of February: 2000, 2028, 2100

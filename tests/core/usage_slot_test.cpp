@@ -321,6 +321,22 @@ TEST(UsageSlot, LeavesNoCountThatAnotherRoundOfTheSequenceCouldTakeForItsOwn) {
     EXPECT_TRUE(slot.check());
 }
 
+TEST(UsageSlot, DoesNotRedoWhatIsOfAnEarlierEpoch) {
+    const SlotBlock block;
+    UsageSlot slot = block.create();
+    auto& header = *reinterpret_cast<usage::slot::Header*>(block.memory());
+    ASSERT_EQ(slot.add(request_of("id")).added, Added::counted);
+    ASSERT_TRUE(slot.seal(0));
+    ASSERT_EQ(slot.add(request_of("id")).added, Added::counted);
+    ASSERT_EQ(slot.add(request_of("id")).added, Added::counted);
+    header.redo.armed = slot.next();
+    header.redo.sums.requests = 17;
+    slot.recover();
+    EXPECT_TRUE(slot.check());
+    ASSERT_TRUE(slot.seal(0));
+    EXPECT_EQ(read_copy(slot.batch(1).rows).at(0).at(6), "2");
+}
+
 TEST(UsageSlot, AllocatesNothing) {
     const SlotBlock block;
     UsageSlot slot = block.create();
