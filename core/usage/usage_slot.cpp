@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <memory>
 
-#include "core/usage/usage_slot_layout.hpp"
+#include "core/usage/usage_slot_tables.hpp"
 
 namespace apikey::usage {
 

@@ -3,7 +3,7 @@
 
 #include "core/usage/batch_text.hpp"
 #include "core/usage/usage_slot.hpp"
-#include "core/usage/usage_slot_layout.hpp"
+#include "core/usage/usage_slot_tables.hpp"
 
 namespace apikey::usage {
 

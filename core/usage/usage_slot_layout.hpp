@@ -13,7 +13,7 @@
 //   slot      ring     a batch   rows     keys     endpoints, models   (all at least; rows and keys with ids of 36 bytes)
 //   32 KiB    18 KiB   4.5 KiB   64       32       16 each
 //   256 KiB   144 KiB  36 KiB    550      300      140 each
-//   4 MiB     2 MiB    64 KiB    8500     4000     510 each
+//   4 MiB     2 MiB    64 KiB    8000     4000     510 each
 //
 // A slot uses no more than its ring can be used for: kPlaces batches of kMostBatchBytes. Memory above about 8 MiB lies idle.
 //
@@ -96,7 +96,7 @@ struct Key {
     std::uint32_t entry;
     std::uint32_t text;  // in the arena: key_id, user
     std::uint16_t key_id, user;
-    std::uint32_t unused;
+    std::uint32_t last_row;  // where its next request is looked for first
 };
 static_assert(sizeof(Key) == 32 && std::is_trivially_copyable_v<Key>);
 
@@ -182,87 +182,5 @@ struct alignas(64) Header {
 };
 static_assert(offsetof(Header, labels) == 64 && offsetof(Header, owner) % 64 == 0 && offsetof(Header, redo) % 64 == 0);
 static_assert(std::is_trivially_copyable_v<Header> && std::is_standard_layout_v<Header>);
-
-// A dense array with its index.
-template <class Item>
-class Table {
-  public:
-    // An item that is there, or kNone and the entry that would be its.
-    struct Spot {
-        std::uint32_t number;
-        std::uint32_t entry;
-    };
-
-    Table(Header& header, const TableAt& at) noexcept
-        : items_(reinterpret_cast<Item*>(header.here(at.items))),
-          index_(reinterpret_cast<std::uint32_t*>(header.here(at.index))),
-          mask_(at.mask) {}
-
-    Item& operator[](std::uint32_t number) const noexcept { return items_[number]; }
-
-    // `is(item)`: is it that one? `count`: of the live items.
-    template <class Is>
-    [[nodiscard]] Spot find(std::uint64_t hash, std::uint32_t count, Is is) const noexcept {
-        for (std::uint32_t entry = static_cast<std::uint32_t>(hash) & mask_;; entry = (entry + 1) & mask_) {
-            const std::uint32_t number = index_[entry];
-            if (number >= count || items_[number].entry != entry) return {kNone, entry};
-            if (is(items_[number])) return {number, entry};
-        }
-    }
-    // Writes an item behind the last one; it is there when it is counted.
-    void write(std::uint32_t number, std::uint32_t entry, const Item& item) const noexcept {
-        items_[number] = item;
-        items_[number].entry = entry;
-        index_[entry] = number;
-    }
-
-  private:
-    Item* items_;
-    std::uint32_t* index_;
-    std::uint32_t mask_;
-};
-
-inline Table<Row> rows_of(Header& header) noexcept {
-    return {header, header.rows};
-}
-inline Table<Key> keys_of(Header& header) noexcept {
-    return {header, header.keys};
-}
-inline Table<LabelEntry> labels_of(Header& header, Kind kind) noexcept {
-    return {header, header.labels[kind]};
-}
-
-inline std::string_view key_id_of(Header& header, const Key& key) noexcept {
-    return {header.text(header.arena.at + key.text), key.key_id};
-}
-inline std::string_view user_of(Header& header, const Key& key) noexcept {
-    return {header.text(header.arena.at + key.text + key.key_id), key.user};
-}
-inline std::string_view label_of(Header& header, Kind kind, const LabelEntry& label) noexcept {
-    return {header.text(header.texts[kind].at + label.text), label.bytes};
-}
-inline std::string_view endpoint_of(Header& header, const RowName& name) noexcept {
-    return label_of(header, kEndpoint, labels_of(header, kEndpoint)[name.endpoint()]);
-}
-inline std::string_view model_of(Header& header, const RowName& name) noexcept {
-    return label_of(header, kModel, labels_of(header, kModel)[name.model()]);
-}
-
-// In which entry of the index to begin.
-inline std::uint64_t hash_of(const RowName& name) noexcept {
-    const std::uint64_t mixed = name.what * 0x9e37'79b9'7f4a'7c15 ^ static_cast<std::uint64_t>(name.minute);
-    return ((mixed ^ mixed >> 32) * 0xd6e8'feb8'6659'fd93) >> 32;
-}
-
-// The first byte of the arena that is free.
-std::uint32_t arena_used(Header& header) noexcept;
-// The longest line that the key, or the row, may come to.
-std::uint32_t longest_line(std::string_view key_id) noexcept;
-std::uint32_t longest_line(Header& header, const RowName& name, std::string_view key_id,
-                           std::string_view user) noexcept;
-// Makes the fixed labels.
-void make_labels(Header& header) noexcept;
-// Does what Redo says.
-void apply(Header& header) noexcept;
 
 }  // namespace apikey::usage::slot
