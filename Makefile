@@ -38,7 +38,7 @@ endif
 
 SOURCES = $(shell git ls-files '*.cpp' '*.hpp' '*.c')
 
-.PHONY: all demo test bench check format packages clean help choice_of_nginx testable_nginx benchable
+.PHONY: all demo test bench soak fuzz check format packages clean help choice_of_nginx testable_nginx benchable
 
 all: $(DIR)/build.ninja ## build the module, apikeyd and apikeyctl into build/
 	@ninja -C $(DIR) --quiet
@@ -78,6 +78,12 @@ benchable:
 soak: all ## everything at once for SECONDS=600: clients, revocations, reloads, ends of Redis
 	@APIKEY_BUILD=$(CURDIR)/$(DIR) SECONDS=$(or $(SECONDS),600) tests/soak
 
+fuzz: packages ## every target of tests/fuzz for SECONDS=60, with clang's libFuzzer and sanitizers, under build-fuzz/
+	@build-aux/install-packages packages-fuzz
+	@cmake -G Ninja -S . -B build-fuzz --log-level=WARNING -DPARTS=fuzz -DCMAKE_C_COMPILER=clang-19 -DCMAKE_CXX_COMPILER=clang++-19
+	@ninja -C build-fuzz --quiet
+	@tests/fuzz/run build-fuzz $(or $(SECONDS),60)
+
 check: $(DIR)/build.ninja ## clang-format and clang-tidy
 	@clang-format-19 --dry-run -Werror $(SOURCES)
 	@run-clang-tidy-19 -quiet -p $(DIR) '^$(CURDIR)/(core|ngx_module|sidecar)/.*\.cpp$$' 2> /dev/null
@@ -86,7 +92,7 @@ format: ## let clang-format rewrite the sources
 	@clang-format-19 -i $(SOURCES)
 
 clean: ## remove what was built
-	rm -rf build build-sanitize build-nginx-* .run
+	rm -rf build build-sanitize build-fuzz build-nginx-* .run
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
