@@ -29,8 +29,8 @@ void Pipeline::send(Tag tag, std::initializer_list<std::string_view> arguments) 
 void Pipeline::make_room(std::size_t bytes, std::size_t block) {
     if (output_.size() + bytes <= output_.capacity()) return;
     const std::size_t needed = output().size() + bytes;
-    if (needed <= output_.capacity()) {
-        output_.erase(0, written_);
+    if (needed <= std::max(output_.capacity(), kKeptOutput)) {
+        output_.erase(0, written_);  // a small one may double
     } else {
         std::string larger;
         larger.reserve(std::max(needed, block));

@@ -40,8 +40,8 @@ class Pipeline {
     // A subscription brings replies that answer no command: takes one more, with this tag.
     void expect(Tag tag) { expected_.push_back(tag); }
 
-    // Before big commands: makes room for `bytes` more of output(), in one block of `block` bytes where it needs another.
-    // They are then copied once, and the buffer does not double.
+    // Before big commands: makes room for `bytes` more of output(), in one block of `block` bytes where it needs one that is
+    // larger than kKeptOutput. They are then copied once, and the buffer does not double.
     void make_room(std::size_t bytes, std::size_t block);
 
     // Bytes that wait to be written; valid until the next send() or make_room(). written() takes `count` of them

@@ -204,11 +204,10 @@ TEST(UsageGeneration, StartsWithTheFirstEpochOfAConnection) {
         EXPECT_TRUE(t.feed(server_info() + role_info() + first));
         EXPECT_EQ(t.session.usage_generation(), generation);
         t.session.disconnected();
-        t.connect(server_info() + role_info() + epoch_reply("another"));
+        t.session.connected(t.now);
         const std::uint64_t next = t.session.usage_generation();
-        t.ask(1);
         t.written();
-        EXPECT_TRUE(t.feed(absent_reply(0) + epoch_reply("another")));
+        EXPECT_TRUE(t.feed(server_info() + role_info() + epoch_reply("another")));
         EXPECT_EQ(t.session.usage_generation(), next);
     }
 }
@@ -291,6 +290,11 @@ TEST(ShipmentBounds, KeepMemoryBounded) {
     EXPECT_TRUE(t.feed(id(0)));
     EXPECT_TRUE(t.ship("a", 0, rows));
     EXPECT_FALSE(t.ship("a", 0, rows));
+    t.session.disconnected();
+    EXPECT_LE(heap_in_use() - before, 4096U);
+    t.connect();
+    while (--count >= 0)
+        EXPECT_TRUE(t.ship("a", 0, rows)) << "nothing is owed by another connection";
 }
 
 TEST(ShipmentBounds, OneEntryAlwaysGoes) {
