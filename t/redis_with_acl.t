@@ -73,6 +73,15 @@ with Test() as t:
     denied = redis("ACL", "LOG")
     t.is_(denied, [], "Redis denied nothing")
 
+    # Usage is appended and counted, and nothing else is written.
+    for words, allowed in ((("XADD", "apikey:usage", "*", "batch", "b"), True), (("XLEN", "apikey:usage"), True),
+                           (("XLEN", "apikey:usage:dead"), True),
+                           (("XPENDING", "apikey:usage", "apikeyd", "-", "+", "1"), True),
+                           (("XADD", "apikey:usage:dead", "*", "batch", "b"), False),
+                           (("XADD", f"apikey:k:{alice.hash}", "*", "batch", "b"), False),
+                           (("XDEL", "apikey:usage", "1-1"), False), (("XRANGE", "apikey:usage", "-", "+"), False)):
+        t.is_(redis("ACL", "DRYRUN", "nginx", *words) == "OK", allowed, f"{' '.join(words[:2])[:24]}: allowed is {allowed}")
+
     # Only the first half: an nginx that may read keys and nothing else.
     change("UPDATE api_keys SET is_active = true")
     reading = re.match(r"(.*?) %W~.* (\+hmget .*?\+time) ", rules["nginx"])

@@ -23,8 +23,7 @@ void LookupSession::forget_invalidation() {
 void LookupSession::renew_registration(Millis now) {
     if (!ready_ || options_.worker.empty() || registration_.under_way || now < hold_off_until_) return;
     begin_to_owe(now);
-    // Where registrations keep the connection from ever being idle, they bring the heartbeat.
-    if (now - checked_ >= options_.heartbeat) send_check(now);
+    send_check_if_due(now);
     registration_ = {.sent = now, .under_way = true};
     if (clock_offset_) {
         const std::string lease_ends = std::to_string(now + *clock_offset_ + kRegistration);
@@ -52,7 +51,7 @@ bool LookupSession::confirm(Receipt receipt, std::int64_t heard_at, Millis now) 
 
 // Redis is silent. One that pauses writing answers everything but these, and the lookups behind them.
 void LookupSession::hold_off_if_blamed(Millis now) {
-    if (!registration_.under_way && unconfirmed_.empty()) return;
+    if (!registration_.under_way && unconfirmed_.empty() && shipping_.empty()) return;
     hold_off_until_ = now + hold_off_;
     hold_off_ = std::min(2 * hold_off_, kMostHoldOff);
 }

@@ -26,6 +26,8 @@ LookupSession::LookupSession(Options options)
       epoch_key_(Names(options_.prefix).epoch),
       workers_key_(Names(options_.prefix).workers),
       applied_channel_(Names(options_.prefix).applied),
+      usage_key_(Names(options_.prefix).usage),
+      usage_dead_key_(Names(options_.prefix).usage_dead),
       key_name_(Names(options_.prefix).keys),
       key_stem_(key_name_.size()),
       pipeline_(kLimits),
@@ -43,6 +45,7 @@ void LookupSession::connected(Millis now) {
     ready_ = false;
     progress_ = role_asked_ = checked_ = now;
     forget_invalidation();
+    forget_usage();
     const auto auth = auth_command(options_.user, options_.password);
     if (!auth.empty()) pipeline_.send(static_cast<Pipeline::Tag>(Expect::auth), auth);
     if (options_.database != 0) send(Expect::select, {"SELECT", std::to_string(options_.database)});
@@ -66,6 +69,7 @@ void LookupSession::disconnected() {
     trust_.lost();
     pipeline_.reset();
     forget_invalidation();
+    forget_usage();
     drop(held_);
     drop(sent_);
 }
@@ -177,6 +181,11 @@ void LookupSession::send_check(Millis now) {
     send(Expect::epoch, {"GET", epoch_key_});
 }
 
+// Where other commands keep the connection from ever being idle, they bring the heartbeat.
+void LookupSession::send_check_if_due(Millis now) {
+    if (now - checked_ >= options_.heartbeat) send_check(now);
+}
+
 void LookupSession::send_lookup(Lookup* lookup) {
     const DigestHex hex = to_hex(lookup->digest);
     std::memcpy(key_name_.data() + key_stem_, hex.data(), hex.size());
@@ -224,7 +233,7 @@ bool LookupSession::take_answers(Millis now) {
             case Pipeline::Next::need_bytes: return true;
             case Pipeline::Next::failed: return fail("Redis sent " + pipeline_.failure());
             case Pipeline::Next::answer:
-                progress_ = now;
+                progress_ = heard_ = now;
                 if (!take_answer(answer, now)) return false;
         }
     }
@@ -234,6 +243,7 @@ bool LookupSession::take_answer(const Pipeline::Answer& answer, Millis now) {
     const auto what = static_cast<Expect>(answer.tag);
     const ReplyView& reply = answer.reply;
     if (what == Expect::lookup) return take_facts(reply);
+    if (what >= Expect::shipment) return take_usage(what, reply);
     if (what > Expect::lookup) return take_invalidation(what, reply, now);
     if (reply.is(ReplyType::error)) return take_error(what, reply.text());
     switch (what) {
@@ -296,6 +306,7 @@ bool LookupSession::take_epoch(const ReplyView& reply, Millis now) {
         return fail(kOtherKind);
     }
     const Trust::Interval interval = trust_.observe(reply.text());
+    look_at_usage_epoch(reply.text());
     if (interval == Trust::Interval::untrusted && !held_.empty()) ++notice_.untrusted_batches;
     for (Lookup* lookup : held_)
         settle(lookup, interval, now);

@@ -17,8 +17,14 @@
 //
 //   registration := [ZADD workers] TIME      the first only once it is known what time it is for Redis
 //
+// and what its keys were used for (usage/batch_text.hpp)
+//
+//   shipment := XADD usage
+//   state    := XLEN usage, XLEN usage:dead, XPENDING usage
+//
 // What Redis refuses of these is weather: counted, and no fault of the lookups. Where Redis falls silent while it owes an
-// answer to one of them (CLIENT PAUSE WRITE), they pause for a while, so that the lookups on the next connection work.
+// answer to one that writes (CLIENT PAUSE WRITE), all of them pause for a while, so that the lookups on the next
+// connection work.
 //
 // A lookup whose asker has gone (abandon()) or whose time is up stays in its place until its reply has come, so that the
 // replies behind it keep their owners. Whatever cannot be explained fails the connection: the owner closes it and says
@@ -85,8 +91,10 @@ class LookupSession {
         bool repeated = false;                       // was asked again because the epoch changed under it
     };
 
-    // How long registration and confirmations pause after the first silence that they may have caused.
+    // How long registration, confirmations and usage pause after the first silence that they may have caused.
     static constexpr Millis kFirstHoldOff = 1000;
+    // Bytes of usage that may be unanswered at once.
+    static constexpr std::size_t kMostShipping = std::size_t{256} * 1024;
 
     // What is worth a line in the log; counted, so that the owner can rate-limit it.
     struct Notice {
@@ -95,7 +103,33 @@ class LookupSession {
         std::uint64_t untrusted_batches = 0;  // answers thrown away because of the epoch
         std::uint64_t refused_registrations = 0;
         std::uint64_t refused_confirmations = 0;
-        std::string refusal;  // Redis' word for the last of these two: OOM, NOPERM, …
+        std::uint64_t refused_shipments = 0;
+        std::string refusal;  // Redis' word for the last of these three: OOM, NOPERM, …
+    };
+
+    // The texts of one entry of the stream apikey:usage (usage/batch_text.hpp).
+    struct UsageEntry {
+        std::string_view batch;
+        std::string_view sealed;
+        std::string_view keys;
+        std::string_view rows;
+    };
+    // What became of a shipment: whether Redis has it. It has not what it refused (OOM, READONLY, NOPERM, WRONGTYPE, …), and
+    // what it took before the usage_generation() of now.
+    struct Shipped {
+        std::uint64_t cookie = 0;
+        bool taken = false;
+
+        bool operator==(const Shipped&) const = default;
+    };
+    // How much usage waits in Redis; what Redis refuses to say reads as nothing.
+    struct UsageState {
+        std::uint64_t entries = 0;  // in the stream
+        std::uint64_t dead = 0;     // refused by Postgres
+        // When the first that apikeyd was handed and has not applied was made, Redis' unix ms.
+        std::optional<std::int64_t> oldest_pending;
+
+        bool operator==(const UsageState&) const = default;
     };
 
     explicit LookupSession(Options options);
@@ -147,6 +181,26 @@ class LookupSession {
     // Swaps what Redis has told since the last call into `confirmed`, which must be empty.
     void take_confirmed(std::vector<std::int64_t>& confirmed) noexcept { confirmed.swap(confirmed_); }
 
+    // --- usage ---
+
+    // Appends the entry to the stream; its texts are copied. take_shipped() gives `cookie` back (any number) with what came
+    // of it, unless the connection is lost before. False: not now, because there is no connection, kMostShipping bytes are
+    // unanswered (one entry always goes, however long), or a silence is waited out.
+    bool ship(const UsageEntry& entry, std::uint64_t cookie, Millis now);
+    // Swaps what Redis has answered since the last call into `shipped`, which must be empty; in the order of ship().
+    void take_shipped(std::vector<Shipped>& shipped) noexcept { shipped.swap(shipped_); }
+    // Another number whenever what was taken before may be gone from Redis: with each connection that is made or lost, and
+    // when the epoch is seen to be another one than before (FLUSHALL, a new pass), or to have come or gone. While the epoch
+    // is absent (is_proven() tells), a second FLUSHALL does not show.
+    [[nodiscard]] std::uint64_t usage_generation() const noexcept { return usage_generation_; }
+    // When Redis last answered anything on this connection; it has then done all that it was told before that command.
+    // 0: not yet.
+    [[nodiscard]] Millis last_heard() const noexcept { return heard_; }
+    // Asks how much usage waits; take_usage_state() has the answer once it has come. Does nothing while the last question
+    // is unanswered, where there is no connection, and while a silence is waited out.
+    void ask_usage_state(Millis now);
+    std::optional<UsageState> take_usage_state() noexcept { return std::exchange(usage_state_, std::nullopt); }
+
     // --- bytes and time ---
 
     // Ends the batch and gives the bytes to write; valid until the next call of anything but written().
@@ -174,7 +228,11 @@ class LookupSession {
         registration,
         redis_time,
         deregistration,
-        confirmation
+        confirmation,
+        shipment,
+        usage_length,
+        dead_length,
+        pending_usage
     };
     struct Registration {
         Millis sent = 0;
@@ -182,9 +240,16 @@ class LookupSession {
         bool taken = false;      // ZADD was sent, and is answered
         bool ended = false;      // by end_registration()
     };
+    struct Shipment {
+        std::uint64_t cookie;
+        std::size_t bytes;
+    };
+    // Of an entry of a stream: milliseconds and a number.
+    using EntryId = std::pair<std::uint64_t, std::uint64_t>;
 
     void send(Expect what, std::initializer_list<std::string_view> arguments);
     void send_check(Millis now);
+    void send_check_if_due(Millis now);
     void begin_to_owe(Millis now);
     void send_lookup(Lookup* lookup);
     [[nodiscard]] bool take_answers(Millis now);
@@ -198,6 +263,13 @@ class LookupSession {
     [[nodiscard]] bool take_time(const ReplyView& reply, Millis now);
     [[nodiscard]] bool take_refusal(Expect what, std::string_view text);
     void forget_invalidation();
+    [[nodiscard]] bool take_usage(Expect what, const ReplyView& reply);
+    [[nodiscard]] bool take_shipment(const ReplyView& reply);
+    [[nodiscard]] bool take_length(const ReplyView& reply, std::uint64_t* length);
+    [[nodiscard]] bool take_pending(const ReplyView& reply);
+    static std::optional<EntryId> entry_id(const ReplyView& reply) noexcept;
+    void forget_usage();
+    void look_at_usage_epoch(std::string_view epoch);
     void hold_off_if_blamed(Millis now);
     void settle(Lookup* lookup, Trust::Interval interval, Millis now);
     void expire(Millis now);
@@ -215,6 +287,8 @@ class LookupSession {
     std::string epoch_key_;
     std::string workers_key_;
     std::string applied_channel_;
+    std::string usage_key_;
+    std::string usage_dead_key_;
     std::string key_name_;  // scratch: prefix + "k:" + 64 hex
     std::size_t key_stem_;
     Pipeline pipeline_;
@@ -235,6 +309,16 @@ class LookupSession {
     std::optional<Millis> registered_;
     std::deque<std::int64_t> unconfirmed_;  // told, not answered; in their order
     std::vector<std::int64_t> confirmed_;
+
+    std::deque<Shipment> shipping_;  // told, not answered; in their order
+    std::size_t shipping_bytes_ = 0;
+    std::vector<Shipped> shipped_;
+    std::optional<EntryId> last_entry_;     // that Redis made on this connection
+    std::optional<std::string> epoch_was_;  // when it was last looked at, on this connection
+    std::uint64_t usage_generation_ = 0;
+    Millis heard_ = 0;
+    std::optional<UsageState> usage_asked_;  // what is known of the answer so far
+    std::optional<UsageState> usage_state_;
 
     std::deque<Lookup> storage_;  // stable addresses
     std::vector<Lookup*> free_;

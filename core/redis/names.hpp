@@ -10,6 +10,8 @@ namespace apikey::redis {
 
 inline constexpr std::string_view kDefaultPrefix = "apikey:";
 inline constexpr std::size_t kMaxPrefixBytes = 64;
+// The consumer group of the stream `usage`: apikeyd, which applies what it says.
+inline constexpr std::string_view kUsageGroup = "apikeyd";
 
 // Printable ASCII without spaces. The length is checked apart, since it gets another message.
 inline bool has_prefix_bytes(std::string_view prefix) noexcept {

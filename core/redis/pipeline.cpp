@@ -1,5 +1,7 @@
 #include "core/redis/pipeline.hpp"
 
+#include <algorithm>
+
 #include "core/redis/command.hpp"
 
 namespace apikey::redis {
@@ -10,8 +12,7 @@ Pipeline::Pipeline(Limits limits) : reader_(limits) {}
 
 void Pipeline::reset() {
     reader_.reset();
-    output_.clear();
-    written_ = 0;
+    forget_output();
     expected_.clear();
     failure_.clear();
 }
@@ -25,16 +26,33 @@ void Pipeline::send(Tag tag, std::initializer_list<std::string_view> arguments) 
     send(tag, std::span<const std::string_view>(arguments.begin(), arguments.size()));
 }
 
+void Pipeline::make_room(std::size_t bytes, std::size_t block) {
+    if (output_.size() + bytes <= output_.capacity()) return;
+    const std::size_t needed = output().size() + bytes;
+    if (needed <= std::max(output_.capacity(), kKeptOutput)) {
+        output_.erase(0, written_);  // a small one may double
+    } else {
+        std::string larger;
+        larger.reserve(std::max(needed, block));
+        larger += output();
+        output_.swap(larger);
+    }
+    written_ = 0;
+}
+
 std::string_view Pipeline::output() const noexcept {
     return std::string_view(output_).substr(written_);
 }
 
 void Pipeline::written(std::size_t count) {
     written_ += count;
-    if (written_ == output_.size()) {
-        output_.clear();
-        written_ = 0;
-    }
+    if (written_ == output_.size()) forget_output();
+}
+
+void Pipeline::forget_output() {
+    output_.clear();
+    if (output_.capacity() > kKeptOutput) std::string().swap(output_);
+    written_ = 0;
 }
 
 Pipeline::Next Pipeline::next(Answer* answer) {

@@ -23,6 +23,7 @@ class Pipeline {
   public:
     using Limits = ReplyReader::Limits;
     using Tag = std::uint64_t;
+    static constexpr std::size_t kKeptOutput = std::size_t{64} * 1024;
     struct Answer {
         Tag tag = 0;
         ReplyView reply;  // valid until the next call of next(), feed() or reset()
@@ -39,8 +40,12 @@ class Pipeline {
     // A subscription brings replies that answer no command: takes one more, with this tag.
     void expect(Tag tag) { expected_.push_back(tag); }
 
-    // Bytes that wait to be written; valid until the next send(). written() takes `count` of them
-    // off.
+    // Before big commands: makes room for `bytes` more of output(), in one block of `block` bytes where it needs one that is
+    // larger than kKeptOutput. They are then copied once, and the buffer does not double.
+    void make_room(std::size_t bytes, std::size_t block);
+
+    // Bytes that wait to be written; valid until the next send() or make_room(). written() takes `count` of them
+    // off; memory of more than kKeptOutput bytes is given back when the last are gone.
     [[nodiscard]] std::string_view output() const noexcept;
     void written(std::size_t count);
 
@@ -58,6 +63,8 @@ class Pipeline {
     void reset();
 
   private:
+    void forget_output();
+
     ReplyReader reader_;
     std::string output_;
     std::size_t written_ = 0;

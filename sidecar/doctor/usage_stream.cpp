@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "core/redis/names.hpp"
+
 namespace apikey::doctor {
 namespace {
 
@@ -74,13 +76,14 @@ void judge_stream(const std::string& name, const std::optional<Stream>& stream, 
 }
 
 void judge_groups(const std::string& name, const std::vector<Group>& groups, Findings& findings) {
-    const auto group = std::find_if(groups.begin(), groups.end(), [](const Group& g) { return g.name == kUsageGroup; });
+    const auto group =
+        std::find_if(groups.begin(), groups.end(), [](const Group& g) { return g.name == redis::kUsageGroup; });
     if (group != groups.end()) {
         return findings.ok("usage.group", counted(group->pending, "entry is", "entries are") +
                                               " handed out and not applied yet, to " +
                                               counted(group->consumers, "consumer", "consumers"));
     }
-    const std::string ours(kUsageGroup);
+    const std::string ours(redis::kUsageGroup);
     findings.error(
         "usage.group", name + " has no consumer group " + ours + ": nobody applies its usage",
         "XGROUP CREATE " + name + " " + ours + " 0 in redis-cli: from the first entry on, nothing is skipped");

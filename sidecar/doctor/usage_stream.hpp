@@ -12,9 +12,6 @@
 
 namespace apikey::doctor {
 
-// The consumer group that applies usage (DESIGN §3.5).
-inline constexpr std::string_view kUsageGroup = "apikeyd";
-
 struct Stream {
     std::int64_t length = 0;
     std::int64_t oldest = 0;  // when its first entry was made, Redis' unix ms; 0: it has none

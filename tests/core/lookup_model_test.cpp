@@ -5,11 +5,16 @@
 //   unknown  the key was not in force at some such moment
 //   neither can be said: unavailable
 //
+// and of usage that is shipped between them
+//
+//   taken    Redis has it, and has had it whenever it was asked for the same proven epoch, until the generation changes
+//
 // In force is what Postgres said when the leader last wrote the key: a change that no leader has applied yet is not in
 // force yet, one that was applied never comes undone, whatever happens to Redis.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <deque>
 #include <map>
 #include <unordered_map>
 
@@ -29,6 +34,9 @@ struct Tally {
     int refused = 0;
     int abandoned = 0;
     int connections = 0;
+    int shipped = 0;
+    int not_taken = 0;
+    int survived = 0;  // shipments that a later look at the epoch found there
 };
 
 // A worker: its session, its end of the connection, and its askers, who check what they are told.
@@ -61,6 +69,15 @@ class Worker {
         session_.abandon(it->first);
         asked_.erase(it);
         ++tally_.abandoned;
+    }
+
+    void ship() {
+        const std::uint64_t cookie = ++cookies_;
+        const std::string batch = std::to_string(cookie);
+        if (chance(8)) session_.ask_usage_state(clock_);
+        if (!session_.ship({.batch = batch, .sealed = "1", .keys = "", .rows = "rows"}, cookie, clock_)) return;
+        shipping_.push_back(cookie);
+        ++tally_.shipped;
     }
 
     void write() {
@@ -112,6 +129,10 @@ class Worker {
         int key;
         Step at;
     };
+    struct Taken {
+        std::uint64_t cookie;
+        std::uint64_t generation;
+    };
 
     static LookupSession::Options options() {
         LookupSession::Options options;
@@ -129,6 +150,8 @@ class Worker {
     void lose() {
         up_ = false;
         session_.disconnected();
+        shipping_.clear();
+        taken_.clear();
     }
     void fail(Step now) {
         lose();
@@ -143,6 +166,40 @@ class Worker {
             session_.release(lookup);
         }
         done_.clear();
+        take_shipped();
+    }
+
+    // Each is told once, in order, and as Redis did it.
+    void take_shipped() {
+        std::vector<LookupSession::Shipped> shipped;
+        session_.take_shipped(shipped);
+        for (const auto& [cookie, taken] : shipped) {
+            ASSERT_FALSE(shipping_.empty());
+            ASSERT_EQ(cookie, shipping_.front());
+            shipping_.pop_front();
+            if (!taken) ++tally_.not_taken;
+            if (!taken || server_.slipped()) continue;
+            EXPECT_TRUE(server_.shipments().at(std::to_string(cookie)).done) << "told as taken, and was refused";
+            if (session_.is_proven()) taken_.push_back({cookie, session_.usage_generation()});
+        }
+        if (up_ && session_.is_proven() && server_.is_read() && !server_.slipped()) look_for_taken();
+        EXPECT_LE(session_.take_usage_state().value_or(LookupSession::UsageState{}).entries, 1U);
+    }
+
+    // The session has read all that this Redis said, also at its last look at the epoch.
+    void look_for_taken() {
+        const Server::Moment& check = server_.last_check();
+        std::erase_if(taken_, [&](const Taken& taken) {
+            if (taken.generation != session_.usage_generation()) return true;
+            const Server::Moment& shipment = server_.shipments().at(std::to_string(taken.cookie));
+            if (shipment.command > check.command) return false;
+            if (shipment.losses != check.losses) {
+                wrong_ = true;
+                ADD_FAILURE() << "usage was lost, and the generation has not changed";
+            }
+            ++tally_.survived;
+            return true;
+        });
     }
 
     void judge(const LookupSession::Lookup& lookup, Step now) {
@@ -177,6 +234,9 @@ class Worker {
     int next_asker_ = 0;
     std::unordered_map<LookupSession::Lookup*, Asked> asked_;
     std::vector<LookupSession::Lookup*> done_;
+    std::uint64_t cookies_ = 0;
+    std::deque<std::uint64_t> shipping_;  // told to the session, not heard of; of this connection
+    std::vector<Taken> taken_;            // not yet looked for
     Tally tally_;
 };
 
@@ -211,7 +271,7 @@ class World {
             case Who::lease: return let_dead_lease_end();
             case Who::leader_a:
             case Who::leader_b: return work(leaders_.at(who == Who::leader_a ? 0 : 1), now);
-            case Who::asker: return below(10) == 0 ? worker_.abandon_one() : worker_.ask(now);
+            case Who::asker: return ask(now);
             case Who::writer: return worker_.write();
             case Who::server: return worker_.let_redis_execute();
             case Who::reader: return worker_.read(now);
@@ -231,6 +291,12 @@ class World {
         return static_cast<Who>(who);
     }
 
+    void ask(Step now) {
+        if (below(10) == 0) return worker_.abandon_one();
+        if (below(5) == 0) worker_.ship();
+        worker_.ask(now);
+    }
+
     void let_dead_lease_end() {
         if (!leaders_[0].leads() && !leaders_[1].leads()) redis_.set_leader("");
     }
@@ -242,7 +308,7 @@ class World {
 
     void fault() {
         Leader& leader = leaders_.at(static_cast<std::size_t>(below(2)));
-        switch (below(16)) {
+        switch (below(17)) {
             case 0: return redis_.flush();
             case 1: return redis_.replace(true);   // restarted from its snapshot, or a replica that was promoted
             case 2: return redis_.replace(false);  // a replica
@@ -257,6 +323,7 @@ class World {
             case 11: return redis_.set_leader("");  // the lease runs out, though its owner lives
             case 12: return leader.end_term();
             case 13: return leader.wants_full_pass();
+            case 14: redis_.full = !redis_.full; return;
             default: return worker_.slip();
         }
     }
@@ -289,6 +356,8 @@ TEST(LookupModel, NoVerdictIsEverWrong) {
         EXPECT_GT(found, world.tally().asked / 20);
         EXPECT_GT(unknown, world.tally().asked / 20);
         EXPECT_GT(unavailable, world.tally().asked / 20);
+        EXPECT_GT(world.tally().survived, world.tally().shipped / 20);
+        EXPECT_GT(world.tally().not_taken, world.tally().shipped / 100);
     }
 }
 

@@ -28,6 +28,9 @@ class Server {
         later_.clear();
         last_.clear();
         slip_ = Slip::none;
+        slipped_ = false;
+        shipments_.clear();
+        last_check_ = {};
     }
     void receive(std::string_view bytes) { in_ += bytes; }
     // Executes the next command if all of it is here.
@@ -43,7 +46,24 @@ class Server {
     // The next reply is lost, doubled, comes after the one behind it, is the last one to a lookup once more, or has
     // another key's record.
     enum class Slip { none, drop, twice, later, last_again, other_key };
-    void slip(Slip how) { slip_ = how; }
+    void slip(Slip how) {
+        slip_ = how;
+        slipped_ = true;
+    }
+    // Was any reply of this connection spoilt? What is shipped is judged only where none was.
+    [[nodiscard]] bool slipped() const { return slipped_; }
+
+    // An XADD of this connection, or a GET of the epoch, when it was executed.
+    struct Moment {
+        std::size_t command = 0;  // its number
+        int losses = 0;           // Redis::usage_losses
+        bool done = false;        // not refused
+    };
+    // By the batch that was shipped.
+    [[nodiscard]] const std::map<std::string, Moment>& shipments() const { return shipments_; }
+    [[nodiscard]] const Moment& last_check() const { return last_check_; }
+    // Everything that was executed has been sent.
+    [[nodiscard]] bool is_read() const { return out_.empty() && later_.empty(); }
 
   private:
     std::vector<std::string> next_command() {
@@ -84,7 +104,18 @@ class Server {
         return reply + std::exchange(later_, "");
     }
 
-    std::string answer(const std::vector<std::string>& words) const {
+    std::string answer_usage(const std::vector<std::string>& words) {
+        if (words[0] == "XLEN") return ":1\r\n";
+        if (words[0] == "XPENDING") return "*1\r\n*4\r\n" + bulk("5-0") + bulk("c") + ":1\r\n:1\r\n";
+        const bool taken = redis_.master && !redis_.full;
+        shipments_[words[4]] = {.command = commands_, .losses = redis_.usage_losses, .done = taken};
+        return taken ? bulk("1795831507200-" + std::to_string(commands_)) : "-OOM command not allowed\r\n";
+    }
+
+    std::string answer(const std::vector<std::string>& words) {
+        ++commands_;
+        if (words[0].starts_with("X")) return answer_usage(words);
+        if (words[0] == "GET") last_check_ = {.command = commands_, .losses = redis_.usage_losses, .done = true};
         if (words[0] == "INFO" && words[1] == "server") return server_info(redis_.run_id);
         if (words[0] == "INFO") return role_info(redis_.master ? "master" : "slave");
         if (words[0] == "GET") return redis_.content.epoch.empty() ? kNilReply : bulk(redis_.content.epoch);
@@ -104,6 +135,10 @@ class Server {
     std::string later_;
     std::string last_;
     Slip slip_ = Slip::none;
+    bool slipped_ = false;
+    std::size_t commands_ = 0;
+    std::map<std::string, Moment> shipments_;
+    Moment last_check_;
 };
 
 }  // namespace apikey::test

@@ -77,6 +77,8 @@ struct Redis {
     bool master = true;
     std::uint64_t leader_writes = 0;  // for WATCH
     int incarnation = 0;              // a connection belongs to one
+    int usage_losses = 0;             // how often the stream of usage was lost, or replaced by an older one
+    bool full = false;                // writes are refused
     int processes = 0;
 
     static Content empty() {
@@ -93,6 +95,7 @@ struct Redis {
     void flush() {
         content = empty();
         ++leader_writes;
+        ++usage_losses;
     }
     // Another process at this address, with older data: every connection is lost.
     void replace(bool as_master) {
@@ -101,6 +104,7 @@ struct Redis {
         run_id = "run" + std::to_string(++processes);
         master = as_master;
         ++leader_writes;
+        ++usage_losses;
         ++incarnation;
     }
     // The same process becomes another's replica and takes over its data; connections stay.
@@ -110,6 +114,7 @@ struct Redis {
         content.leader = "another";
         master = false;
         ++leader_writes;
+        ++usage_losses;
     }
     void promote() { master = true; }
 };
