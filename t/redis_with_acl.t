@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # nginx and apikeyd work with exactly the ACL users that docs/operations.md documents, with passwords from files, in a
-# database other than 0: keys are cached, changes heard of and confirmed. Without the second half of nginx's rule keys
-# are looked up every time. A password that is changed is followed without a reload.
+# database other than 0: keys are cached, changes heard of and confirmed, usage may be appended. Without the
+# second half of nginx's rule keys are looked up every time. A password that is changed is followed without a reload.
 # Hazards: R9, R26
 
 import os
