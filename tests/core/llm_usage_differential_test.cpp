@@ -207,11 +207,14 @@ TEST(LlmUsageDifferential, IsNeverMoreLenientThanNlohmann) {
     for (int i = 0; i < kBodies; ++i) {
         std::string body = random_object(random);
         for (auto changes = 1 + random() % 2; changes > 0; --changes) {
-            const std::size_t at = random() % (body.size() + 1);
-            if (random() % 2 == 0)
+            const std::size_t at = random() % body.size();
+            if ((body[at] & 0x80) != 0) continue;  // nlohmann looks at UTF-8, too
+            if (random() % 2 == 0) {
                 body.insert(at, 1, "\"\\{}[]:,.-+eE019tn \n\x01"[random() % 21]);
-            else if (at < body.size() && (body[at] & 0x80) == 0)
+            } else {
                 body.erase(at, 1);
+            }
+            if (body.empty()) body = "{";
         }
         if (is_refused_by_nlohmann_alone(body)) continue;
         const Reading ours = read_in_random_pieces(Format::json, body, random);
