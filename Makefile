@@ -3,6 +3,7 @@
 # Variables: BUILD=release|sanitize   NGINX_SRC=dir (an nginx source tree instead of Debian's nginx-dev)
 #            T='t/a.t t/b.t' (make test: only these)   ONCE=1 (make demo: stop after the tour)
 #            ROWS='cached redis' SECONDS=5 ROUNDS=5 REVOCATIONS=1000 (make bench: see bench/README.md)
+#            SECONDS=60 (make fuzz: for each target)
 SHELL := /bin/bash
 BUILD ?= release
 DEBIAN_SRC := /usr/share/nginx/src

@@ -231,7 +231,7 @@ void JsonScanner::append(std::string_view piece) noexcept {
     text_is_cut_ = fits < piece.size();
 }
 
-// As UTF-8, whole or not at all.
+// As UTF-8.
 void JsonScanner::append_character(std::uint32_t code_point) noexcept {
     std::array<char, 4> bytes{};
     const std::size_t size = code_point < 0x80 ? 1 : code_point < 0x800 ? 2 : code_point < 0x10000 ? 3 : 4;
@@ -239,8 +239,7 @@ void JsonScanner::append_character(std::uint32_t code_point) noexcept {
         bytes.at(i) = static_cast<char>(0x80 | (code_point & 0x3f));
     constexpr std::array<std::uint8_t, 5> kLeads = {0, 0, 0xc0, 0xe0, 0xf0};
     bytes[0] = static_cast<char>(kLeads.at(size) | code_point);
-    if (text_bytes_ + size > kMostTextBytes) text_is_cut_ = true;
-    if (!text_is_cut_) append({bytes.data(), size});
+    append({bytes.data(), size});
 }
 
 // --- numbers and words -------------------------------------------------------------------------------------

@@ -319,7 +319,10 @@ TEST(LlmUsage, NestingIsBounded) {
     expect_json({{"arrays", nested(LlmUsage::kDeepest, true), found(8, 3, 0, "")},
                  {"objects", nested(LlmUsage::kDeepest, false), found(8, 3, 0, "")},
                  {"arrays", nested(LlmUsage::kDeepest + 1, true), malformed()},
-                 {"objects", nested(LlmUsage::kDeepest + 1, false), malformed()}});
+                 {"objects", nested(LlmUsage::kDeepest + 1, false), malformed()},
+                 // Not only when it is closed again:
+                 {"cut off", "{" + kUsage + ",\"a\":" + std::string(LlmUsage::kDeepest - 1, '['), found(8, 3, 0, "")},
+                 {"cut off", "{" + kUsage + ",\"a\":" + std::string(LlmUsage::kDeepest, '['), malformed()}});
 }
 
 TEST(LlmUsage, UndoesEscapesInNames) {
