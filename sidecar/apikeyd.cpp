@@ -2,6 +2,7 @@
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
+#include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <iostream>
@@ -13,6 +14,8 @@
 #include "sidecar/log.hpp"
 #include "sidecar/schema.hpp"
 #include "sidecar/settings.hpp"
+#include "sidecar/usage_counts.hpp"
+#include "sidecar/usage_flusher.hpp"
 
 namespace apikey {
 namespace {
@@ -40,24 +43,34 @@ int serve(const Settings& settings) {
     start_log(settings.log_level, settings.log_format);
     EventFd stop;
     handle_signals(stop);
-    int status = 0;
+    std::atomic<int> status = 0;
     spdlog::info("apikeyd starts (schema version {})", schema_version());
-    std::thread key_sync([&] {
-        try {
-            KeySync(settings, stop).run();
-        } catch (const std::exception& error) {
-            spdlog::error("{}", error.what());
-            status = kFailed;
-            stop.set();
-        }
-    });
+    // A part that ends by itself ends all.
+    const auto start = [&](auto run) {
+        return std::thread([&stop, &status, run] {
+            try {
+                run();
+            } catch (const std::exception& error) {
+                spdlog::error("{}", error.what());
+                status = kFailed;
+                stop.set();
+            }
+        });
+    };
+    UsageCounts usage_counts;
+    std::thread key_sync = start([&] { KeySync(settings, stop).run(); });
+    std::thread usage = start([&] { UsageFlusher(settings, stop, usage_counts).run(); });
+    usage.join();
     key_sync.join();
     spdlog::info("apikeyd stopped");
     return status;
 }
 
 int run(int argc, char** argv) {
-    CLI::App app{"apikeyd: keeps API keys in Redis as Postgres has them, for nginx to verify", "apikeyd"};
+    CLI::App app{
+        "apikeyd: keeps API keys in Redis as Postgres has them, for nginx to verify, and applies their usage to "
+        "Postgres",
+        "apikeyd"};
     std::string file = kDefaultConfigFile;
     bool check = false;
     app.add_option("--config", file, "settings (YAML)")->capture_default_str();
