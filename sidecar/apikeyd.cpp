@@ -2,17 +2,20 @@
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
+#include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <iostream>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "sidecar/event_fd.hpp"
 #include "sidecar/key_sync.hpp"
 #include "sidecar/log.hpp"
 #include "sidecar/schema.hpp"
 #include "sidecar/settings.hpp"
+#include "sidecar/usage_retention.hpp"
 
 namespace apikey {
 namespace {
@@ -40,18 +43,24 @@ int serve(const Settings& settings) {
     start_log(settings.log_level, settings.log_format);
     EventFd stop;
     handle_signals(stop);
-    int status = 0;
+    std::atomic<int> status = 0;
     spdlog::info("apikeyd starts (schema version {})", schema_version());
-    std::thread key_sync([&] {
-        try {
-            KeySync(settings, stop).run();
-        } catch (const std::exception& error) {
-            spdlog::error("{}", error.what());
-            status = kFailed;
-            stop.set();
-        }
-    });
-    key_sync.join();
+    std::vector<std::thread> parts;
+    const auto start = [&](auto run) {
+        parts.emplace_back([&, run] {
+            try {
+                run();
+            } catch (const std::exception& error) {
+                spdlog::error("{}", error.what());
+                status = kFailed;
+                stop.set();
+            }
+        });
+    };
+    start([&] { KeySync(settings, stop).run(); });
+    start([&] { UsageRetention(settings, stop).run(); });
+    for (std::thread& part : parts)
+        part.join();
     spdlog::info("apikeyd stopped");
     return status;
 }
