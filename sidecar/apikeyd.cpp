@@ -2,13 +2,13 @@
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
+#include <array>
 #include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <iostream>
 #include <string>
 #include <thread>
-#include <vector>
 
 #include "sidecar/event_fd.hpp"
 #include "sidecar/key_sync.hpp"
@@ -45,9 +45,9 @@ int serve(const Settings& settings) {
     handle_signals(stop);
     std::atomic<int> status = 0;
     spdlog::info("apikeyd starts (schema version {})", schema_version());
-    std::vector<std::thread> parts;
+    // A part that fails ends all.
     const auto start = [&](auto run) {
-        parts.emplace_back([&, run] {
+        return std::thread([&stop, &status, run] {
             try {
                 run();
             } catch (const std::exception& error) {
@@ -57,8 +57,10 @@ int serve(const Settings& settings) {
             }
         });
     };
-    start([&] { KeySync(settings, stop).run(); });
-    start([&] { UsageRetention(settings, stop).run(); });
+    std::array parts = {
+        start([&] { KeySync(settings, stop).run(); }),
+        start([&] { UsageRetention(settings, stop).run(); }),
+    };
     for (std::thread& part : parts)
         part.join();
     spdlog::info("apikeyd stopped");
