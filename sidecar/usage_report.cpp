@@ -33,7 +33,7 @@ const char* expression_of(UsageGrouping by) {
 // {0}: what it is grouped by; {1}: whose it is, where that belongs to the group; {2}: a key's name; {3}: the order. The row of
 // the total comes first, and is there when no row fits.
 constexpr const char* kReport =
-    "SELECT is_total, name, owner, {2}, requests, tokens_in, tokens_out, tokens_cached, cost, errors, "
+    "SELECT is_total, sums.name, owner, {2}, requests, tokens_in, tokens_out, tokens_cached, cost, errors, "
     "count(*) OVER () - 1 FROM ("
     "SELECT grouping({0}) = 1 AS is_total, {0} AS name, {1} AS owner, coalesce(sum(requests), 0) AS requests, "
     "coalesce(sum(tokens_in), 0) AS tokens_in, coalesce(sum(tokens_out), 0) AS tokens_out, "
@@ -51,7 +51,7 @@ std::string statement_of(UsageGrouping by) {
     const bool of_key = by == UsageGrouping::key;
     // Without an owner the same expression twice, which groups no finer.
     const char* owner = of_key ? "user_id" : expression_of(by);
-    const char* order = is_of_time(by) ? "name DESC" : "requests DESC, name, owner";
+    const char* order = is_of_time(by) ? "sums.name DESC" : "requests DESC, sums.name, owner";
     return fmt::format(kReport, expression_of(by), owner, of_key ? kKeyName : "NULL", order);
 }
 

@@ -23,19 +23,19 @@ Json time_or_null(std::int64_t unix_ms) {
     return unix_ms > 0 ? Json(time_text(unix_ms)) : Json(nullptr);
 }
 
-Json to_json(const Stream& stream, std::int64_t now) {
+Json json_of(const Stream& stream, std::int64_t now) {
     Json json = {{"length", stream.length}, {"oldest", time_or_null(stream.oldest)}, {"oldestSeconds", nullptr}};
     if (stream.oldest > 0) json["oldestSeconds"] = std::max<std::int64_t>(now - stream.oldest, 0) / 1000;
     return json;
 }
 
 Json stream_json(const UsagePipeline& pipeline) {
-    return pipeline.redis.stream ? to_json(*pipeline.redis.stream, pipeline.now) : Json(nullptr);
+    return pipeline.redis.stream ? json_of(*pipeline.redis.stream, pipeline.now) : Json(nullptr);
 }
 
 Json dead_json(const UsagePipeline& pipeline) {
     if (!pipeline.redis.dead) return nullptr;
-    Json json = to_json(*pipeline.redis.dead, pipeline.now);
+    Json json = json_of(*pipeline.redis.dead, pipeline.now);
     json["newest"] = time_or_null(pipeline.redis.dead->newest);
     json["newestReason"] = pipeline.redis.dead->reason;
     return json;
