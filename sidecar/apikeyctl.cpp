@@ -43,6 +43,44 @@ void add_key_commands(CLI::App& app, Arguments& arguments, std::function<void()>
     rotate->add_option("--overlap", arguments.overlap, "how long the old key still works")->capture_default_str();
 }
 
+constexpr const char* kUsageExamples =
+    "Examples:\n"
+    "  apikeyctl usage                                        every user, the last 30 days\n"
+    "  apikeyctl usage --by day --user alice --from 2026-11-01 --to 2026-11-30\n"
+    "  apikeyctl usage --by model --status error --limit 10\n"
+    "  apikeyctl usage --pipeline --spool /var/spool/nginx-api-key\n"
+    "A date is that whole day in UTC, also as --to; a time (2026-11-28T12:00:00Z) as --to is not part of it.";
+
+void run_usage(const Arguments& arguments) {
+    arguments.usage.pipeline ? run_usage_pipeline(arguments) : run_usage_totals(arguments);
+}
+
+void add_usage_command(CLI::App& app, Arguments& arguments, std::function<void()>& chosen) {
+    UsageArguments& usage = arguments.usage;
+    CLI::App& command = *add_command(app, "usage", "what keys were used for, and what has become of it on its way",
+                                     arguments, run_usage, chosen);
+    command.footer(kUsageExamples);
+    command.add_option("--by", usage.by, "what to sum up by")
+        ->check(CLI::IsMember({"user", "key", "endpoint", "model", "day", "month"}))
+        ->capture_default_str();
+    command.add_option("--user", arguments.user, "only this user's");
+    command.add_option("--key", usage.key, "only of the key with this id");
+    command.add_option("--endpoint", usage.endpoint, "only of this endpoint");
+    command.add_option("--model", usage.model, "only of this model; \"\": of requests without one");
+    command.add_option("--status", usage.status, "only success or error")->check(CLI::IsMember({"success", "error"}));
+    command.add_option("--from", usage.from, "first day, or time in ISO 8601 (default: 30 days before the end)");
+    command.add_option("--to", usage.to, "last day, or time that is not part of it (default: today)");
+    command.add_option("--limit", usage.limit, "at most so many lines: the largest, or the latest")
+        ->check(CLI::PositiveNumber);
+    const std::vector<CLI::Option*> of_totals =
+        command.get_options([](const CLI::Option* option) { return option->get_name() != "--help"; });
+    CLI::Option* pipeline = command.add_flag(
+        "--pipeline", usage.pipeline, "instead: what is on its way to Postgres; exit status 1 when something is stuck");
+    for (CLI::Option* option : of_totals)
+        pipeline->excludes(option);
+    command.add_option("--spool", usage.spool, "api_key_spool of nginx.conf, to look into")->needs(pipeline);
+}
+
 int run(int argc, char** argv) {
     Arguments arguments;
     std::function<void()> chosen;
@@ -60,6 +98,7 @@ int run(int argc, char** argv) {
     add_command(app, "doctor", "look at Postgres, Redis, apikeyd and nginx' workers; changes nothing", arguments,
                 run_doctor, chosen);
     add_key_commands(app, arguments, chosen);
+    add_usage_command(app, arguments, chosen);
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {

@@ -2,6 +2,7 @@
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
+#include <array>
 #include <atomic>
 #include <csignal>
 #include <cstdio>
@@ -16,6 +17,7 @@
 #include "sidecar/settings.hpp"
 #include "sidecar/usage_counts.hpp"
 #include "sidecar/usage_flusher.hpp"
+#include "sidecar/usage_retention.hpp"
 
 namespace apikey {
 namespace {
@@ -58,10 +60,13 @@ int serve(const Settings& settings) {
         });
     };
     UsageCounts usage_counts;
-    std::thread key_sync = start([&] { KeySync(settings, stop).run(); });
-    std::thread usage = start([&] { UsageFlusher(settings, stop, usage_counts).run(); });
-    usage.join();
-    key_sync.join();
+    std::array parts = {
+        start([&] { KeySync(settings, stop).run(); }),
+        start([&] { UsageFlusher(settings, stop, usage_counts).run(); }),
+        start([&] { UsageRetention(settings, stop).run(); }),
+    };
+    for (std::thread& part : parts)
+        part.join();
     spdlog::info("apikeyd stopped");
     return status;
 }

@@ -1,12 +1,12 @@
 #include "sidecar/key_input.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
 
 #include "core/key_facts.hpp"
 #include "core/policy.hpp"
 #include "sidecar/duration.hpp"
+#include "sidecar/iso_time.hpp"
 
 namespace apikey {
 namespace {
@@ -50,49 +50,11 @@ std::optional<std::size_t> characters(std::string_view text) {
     return count;
 }
 
-// Exactly `digits` decimal digits at the front, which are taken off.
-std::optional<int> take_number(std::string_view& text, std::size_t digits) {
-    int number = 0;
-    if (text.size() < digits) return std::nullopt;
-    const std::string_view front = text.substr(0, digits);
-    const auto [end, error] = std::from_chars(front.begin(), front.end(), number);
-    if (error != std::errc{} || end != front.end() || number < 0) return std::nullopt;
-    text.remove_prefix(digits);
-    return number;
-}
-
-bool take(std::string_view& text, std::string_view expected) {
-    if (!text.starts_with(expected)) return false;
-    text.remove_prefix(expected.size());
-    return true;
-}
-
-// YYYY-MM-DD at the front.
-std::optional<sys_seconds> take_date(std::string_view& text) {
-    const auto year = take_number(text, 4);
-    if (!year || !take(text, "-")) return std::nullopt;
-    const auto month = take_number(text, 2);
-    if (!month || !take(text, "-")) return std::nullopt;
-    const auto day = take_number(text, 2);
-    if (!day) return std::nullopt;
-    const std::chrono::year_month_day date{std::chrono::year(*year), std::chrono::month(static_cast<unsigned>(*month)),
-                                           std::chrono::day(static_cast<unsigned>(*day))};
-    if (!date.ok()) return std::nullopt;
-    return std::chrono::sys_days(date);
-}
-
+// A date, or a time in UTC; a key ends with a whole second.
 std::optional<sys_seconds> parse_time(std::string_view text) {
-    const auto date = take_date(text);
-    if (!date || text.empty()) return date;
-    if (!take(text, "T")) return std::nullopt;
-    const auto hour = take_number(text, 2);
-    if (!hour || !take(text, ":")) return std::nullopt;
-    const auto minute = take_number(text, 2);
-    const auto second = take(text, ":") ? take_number(text, 2) : std::optional<int>(0);
-    if (!minute || !second || text != "Z" || *hour > 23 || *minute > 59 || *second > 59) {
-        return std::nullopt;
-    }
-    return *date + std::chrono::hours(*hour) + std::chrono::minutes(*minute) + std::chrono::seconds(*second);
+    const auto time = parse_iso_time(text);
+    if (!time || (!time->whole_day && !text.ends_with('Z'))) return std::nullopt;
+    return std::chrono::floor<std::chrono::seconds>(time->at);
 }
 
 }  // namespace

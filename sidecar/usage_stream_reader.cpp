@@ -2,13 +2,13 @@
 
 #include <algorithm>
 
-#include "sidecar/doctor/usage_stream.hpp"
+#include "core/redis/names.hpp"
 #include "sidecar/weather.hpp"
 
 namespace apikey {
 namespace {
 
-using doctor::kUsageGroup;
+using redis::kUsageGroup;
 
 constexpr std::size_t kMostPending = 1000;
 

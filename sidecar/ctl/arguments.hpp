@@ -1,6 +1,8 @@
 // What the command line said, and how a command ends when it cannot do its work.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,6 +16,20 @@ namespace apikey {
 inline constexpr int kFailed = 1;
 inline constexpr int kWrongUse = 2;
 
+// Of `usage`.
+struct UsageArguments {
+    std::string by = "user";
+    std::optional<std::string> key;
+    std::optional<std::string> endpoint;
+    std::optional<std::string> model;
+    std::optional<std::string> status;
+    std::string from;
+    std::string to;
+    std::optional<std::uint64_t> limit;
+    bool pipeline = false;
+    std::string spool;  // empty: none
+};
+
 // Everything that the command line says; each command reads its own.
 struct Arguments {
     std::string config = kDefaultConfigFile;
@@ -26,6 +42,7 @@ struct Arguments {
     std::string expires;
     std::string id;
     std::string overlap = "24h";
+    UsageArguments usage;
 };
 
 // Ends a command: the message for stderr and the exit status.

@@ -18,4 +18,10 @@ void run_list(const Arguments& arguments);
 void run_revoke(const Arguments& arguments);
 void run_rotate(const Arguments& arguments);
 
+// usage_totals.cpp
+void run_usage_totals(const Arguments& arguments);
+
+// usage_pipeline.cpp
+void run_usage_pipeline(const Arguments& arguments);
+
 }  // namespace apikey

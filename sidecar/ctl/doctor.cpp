@@ -12,10 +12,8 @@
 namespace apikey {
 namespace {
 
-using doctor::Finding;
 using doctor::Findings;
 using doctor::Level;
-using Json = nlohmann::ordered_json;
 
 void look_at_everything(const Arguments& arguments, Findings& findings) {
     const std::string& file = arguments.config;
@@ -36,40 +34,16 @@ void look_at_everything(const Arguments& arguments, Findings& findings) {
     }
 }
 
-void print_as_json(const Findings& findings) {
-    Json list = Json::array();
-    for (const Finding& finding : findings.all()) {
-        list.push_back({{"check", finding.check},
-                        {"level", doctor::to_text(finding.level)},
-                        {"message", finding.message},
-                        {"advice", finding.advice}});
-    }
-    print_json({{"success", findings.count(Level::error) == 0}, {"findings", list}});
-}
-
-void print_as_text(const Findings& findings) {
-    constexpr std::size_t kLevelWidth = 9;  // "warning" and two spaces
-    std::size_t width = 0;
-    for (const Finding& finding : findings.all())
-        width = std::max(width, finding.check.size() + 2);
-    for (const Finding& finding : findings.all()) {
-        const std::string level(doctor::to_text(finding.level));
-        std::cout << level << std::string(kLevelWidth - level.size(), ' ') << finding.check
-                  << std::string(width - finding.check.size(), ' ') << finding.message << "\n";
-        if (!finding.advice.empty()) std::cout << std::string(kLevelWidth, ' ') << "-> " << finding.advice << "\n";
-    }
-    std::cout << summary_of(findings) << "\n";
-}
-
 }  // namespace
 
 void run_doctor(const Arguments& arguments) {
     Findings findings;
     look_at_everything(arguments, findings);
     if (arguments.json) {
-        print_as_json(findings);
+        print_json({{"success", findings.count(Level::error) == 0}, {"findings", to_json(findings)}});
     } else {
-        print_as_text(findings);
+        print_findings(findings);
+        std::cout << summary_of(findings) << "\n";
     }
     if (findings.count(Level::error) > 0) throw Refusal{"", kFailed};  // all is said
 }

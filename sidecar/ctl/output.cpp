@@ -1,7 +1,6 @@
 #include "sidecar/ctl/output.hpp"
 
 #include <algorithm>
-#include <array>
 #include <iostream>
 
 namespace apikey {
@@ -9,13 +8,9 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::size_t kColumns = 8;
-
 // How long a change that is not confirmed may be without effect; nginx' configuration has the figures.
 constexpr const char* kBound = "valid + stale (api_key_cache)";
 constexpr const char* kBoundWithoutApikeyd = "valid + stale (api_key_cache) once apikeyd has written it to Redis";
-
-using Line = std::array<std::string, kColumns>;
 
 Json or_null(const std::optional<std::string>& text) {
     return text ? Json(*text) : Json(nullptr);
@@ -35,13 +30,7 @@ std::size_t width(const std::string& text) {
         text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
 }
 
-// An application's rows may hold anything: a terminal gets no control bytes of theirs.
-std::string printable(std::string text) {
-    std::replace_if(text.begin(), text.end(), [](char c) { return (c >= 0 && c < 0x20) || c == 0x7f; }, '?');
-    return text;
-}
-
-Line line_of(const KeyRecord& record) {
+TextLine line_of(const KeyRecord& record) {
     return {record.id,
             printable(record.user),
             printable(record.name),
@@ -53,6 +42,11 @@ Line line_of(const KeyRecord& record) {
 }
 
 }  // namespace
+
+std::string printable(std::string text) {
+    std::replace_if(text.begin(), text.end(), [](char c) { return (c >= 0 && c < 0x20) || c == 0x7f; }, '?');
+    return text;
+}
 
 Json to_json(const KeyRecord& record) {
     Json scopes = nullptr;
@@ -103,6 +97,30 @@ void remark(const Confirmation& confirmation) {
               << " of the locations\n";
 }
 
+Json to_json(const doctor::Findings& findings) {
+    Json list = Json::array();
+    for (const doctor::Finding& finding : findings.all()) {
+        list.push_back({{"check", finding.check},
+                        {"level", doctor::to_text(finding.level)},
+                        {"message", finding.message},
+                        {"advice", finding.advice}});
+    }
+    return list;
+}
+
+void print_findings(const doctor::Findings& findings) {
+    constexpr std::size_t kLevelWidth = 9;  // "warning" and two spaces
+    std::size_t longest = 0;
+    for (const doctor::Finding& finding : findings.all())
+        longest = std::max(longest, finding.check.size() + 2);
+    for (const doctor::Finding& finding : findings.all()) {
+        const std::string level(doctor::to_text(finding.level));
+        std::cout << level << std::string(kLevelWidth - level.size(), ' ') << finding.check
+                  << std::string(longest - finding.check.size(), ' ') << finding.message << "\n";
+        if (!finding.advice.empty()) std::cout << std::string(kLevelWidth, ' ') << "-> " << finding.advice << "\n";
+    }
+}
+
 void print_json(const Json& json) {
     std::cout << json.dump(2, ' ', false, Json::error_handler_t::replace) << "\n";
 }
@@ -120,18 +138,25 @@ void print_made_key(const MadeKey& made, const Confirmation& confirmation) {
 }
 
 void print_table(const std::vector<KeyRecord>& records) {
-    std::vector<Line> lines = {{"ID", "USER", "NAME", "PREFIX", "SCOPES", "LAST USED", "EXPIRES", "STATE"}};
+    std::vector<TextLine> lines = {{"ID", "USER", "NAME", "PREFIX", "SCOPES", "LAST USED", "EXPIRES", "STATE"}};
     for (const KeyRecord& record : records)
         lines.push_back(line_of(record));
-    std::array<std::size_t, kColumns> widths{};
-    for (const Line& line : lines) {
-        for (std::size_t i = 0; i < kColumns; ++i)
+    print_lines(lines, lines.front().size());
+}
+
+void print_lines(const std::vector<TextLine>& lines, std::size_t texts) {
+    std::vector<std::size_t> widths(lines.front().size());
+    for (const TextLine& line : lines) {
+        for (std::size_t i = 0; i < line.size(); ++i)
             widths[i] = std::max(widths[i], width(line[i]));
     }
-    for (const Line& line : lines) {
-        for (std::size_t i = 0; i + 1 < kColumns; ++i)
-            std::cout << line[i] << std::string(widths[i] - width(line[i]) + 2, ' ');
-        std::cout << line.back() << "\n";
+    for (const TextLine& line : lines) {
+        std::string row;
+        for (std::size_t i = 0; i < line.size(); ++i) {
+            const std::string blanks(widths[i] - width(line[i]), ' ');
+            row += (i == 0 ? "" : "  ") + (i < texts ? line[i] + blanks : blanks + line[i]);
+        }
+        std::cout << row.substr(0, row.find_last_not_of(' ') + 1) << "\n";
     }
 }
 

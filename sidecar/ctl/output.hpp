@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "sidecar/doctor/findings.hpp"
 #include "sidecar/key_store.hpp"
 #include "sidecar/notice.hpp"
 
@@ -28,8 +29,19 @@ std::string by_whom(const Confirmation& confirmation, const char* preposition);
 // Says on stderr what is not in force yet, and what that means; nothing when all is.
 void remark(const Confirmation& confirmation);
 
+nlohmann::ordered_json to_json(const doctor::Findings& findings);
+// One line each, and below what is wrong what to do.
+void print_findings(const doctor::Findings& findings);
+
 void print_json(const nlohmann::ordered_json& json);
 void print_made_key(const MadeKey& made, const Confirmation& confirmation);
 void print_table(const std::vector<KeyRecord>& records);
+
+using TextLine = std::vector<std::string>;
+// Lines of the same number of columns, the first of them the columns' names. The first `texts` columns are flush left, the
+// rest, which are numbers, flush right.
+void print_lines(const std::vector<TextLine>& lines, std::size_t texts);
+// A table's rows may hold anything: a terminal gets no control bytes of theirs.
+std::string printable(std::string text);
 
 }  // namespace apikey

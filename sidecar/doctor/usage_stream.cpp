@@ -34,10 +34,14 @@ std::string counted(std::int64_t count, const char* one, const char* many) {
     return std::to_string(count) + " " + (count == 1 ? one : many);
 }
 
+std::int64_t age_in_seconds(const Stream& stream, std::int64_t now) {
+    return stream.oldest > 0 ? std::max<std::int64_t>(now - stream.oldest, 0) / 1000 : 0;
+}
+
 std::string entries(const Stream& stream, std::int64_t now) {
     std::string text = counted(stream.length, "entry", "entries");
     if (stream.oldest > 0) {
-        text += ", the oldest of " + std::to_string(std::max<std::int64_t>(now - stream.oldest, 0) / 1000) + " s ago";
+        text += ", the oldest of " + std::to_string(age_in_seconds(stream, now)) + " s ago";
     }
     return text;
 }
@@ -49,6 +53,12 @@ Stream stream_of(const redis::ReplyView& reply) {
     for_each_field(reply, [&](std::string_view name, const redis::ReplyView& value) {
         if (name == "length") stream.length = value.integer();
         if (name == "first-entry" && value.size() > 0) stream.oldest = millis_of(value[0].text());
+        if (name == "last-entry" && value.size() > 1) {
+            stream.newest = millis_of(value[0].text());
+            for_each_field(value[1], [&](std::string_view field, const redis::ReplyView& text) {
+                if (field == "reason") stream.reason = text.text();
+            });
+        }
     });
     return stream;
 }
@@ -66,13 +76,30 @@ std::vector<Group> groups_of(const redis::ReplyView& reply) {
     return groups;
 }
 
+std::vector<Consumer> consumers_of(const redis::ReplyView& reply) {
+    std::vector<Consumer> consumers;
+    reply.for_each([&](const redis::ReplyView& element) {
+        Consumer& consumer = consumers.emplace_back();
+        for_each_field(element, [&](std::string_view name, const redis::ReplyView& value) {
+            if (name == "name") consumer.name = value.text();
+            if (name == "pending") consumer.pending = value.integer();
+            if (name == "idle") consumer.idle = value.integer();
+        });
+    });
+    return consumers;
+}
+
 bool says_absent(std::string_view error_text) noexcept {
     return error_text.starts_with("ERR no such key");
 }
 
 void judge_stream(const std::string& name, const std::optional<Stream>& stream, std::int64_t now, Findings& findings) {
     if (!stream) return findings.ok("usage.stream", "there is no " + name + ": no usage was shipped yet");
-    findings.ok("usage.stream", name + " has " + entries(*stream, now));
+    const std::string what = name + " has " + entries(*stream, now);
+    if (age_in_seconds(*stream, now) <= kStuckAfterSeconds) return findings.ok("usage.stream", what);
+    findings.error("usage.stream", what + ": it is not applied",
+                   "is apikeyd running, and does Postgres answer? Its log says what it waits for; "
+                   "`apikeyctl usage --pipeline` tells more. Nothing is lost meanwhile");
 }
 
 void judge_groups(const std::string& name, const std::vector<Group>& groups, Findings& findings) {

@@ -1,0 +1,62 @@
+// What keys were used for, summed by Postgres: the figures of `apikeyctl usage`.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sidecar/iso_time.hpp"
+#include "sidecar/postgres.hpp"
+
+namespace apikey {
+
+enum class UsageGrouping : std::uint8_t { user, key, endpoint, model, day, month };
+// "user", "key", … as --by takes them; nothing for anything else.
+std::optional<UsageGrouping> usage_grouping_of(std::string_view name) noexcept;
+// Whether its groups are times, which are listed in their order.
+inline bool is_of_time(UsageGrouping by) noexcept {
+    return by == UsageGrouping::day || by == UsageGrouping::month;
+}
+
+// Which rows count: those that fit all that is given.
+struct UsageFilter {
+    TimeRange range;                      // of their buckets
+    std::optional<std::string> user;      // any text
+    std::optional<std::string> key;       // a uuid
+    std::optional<std::string> endpoint;  // any text
+    std::optional<std::string> model;     // any text; empty: of requests without a model
+    std::optional<std::string> status;    // success or error
+};
+
+// Sums as Postgres' numeric writes them: digits, of the cost with decimals, without trailing zeros. Exact, and perhaps larger
+// than any integer type. They are JSON numbers, too.
+struct UsageSums {
+    std::string requests;
+    std::string tokens_in;
+    std::string tokens_out;
+    std::string tokens_cached;
+    std::string cost;
+    std::string errors;  // requests of status error
+};
+
+struct UsageGroup {
+    std::string name;                     // the user, the key's id, …; 2026-11-28, 2026-11
+    std::string user;                     // by key: whose it is
+    std::optional<std::string> key_name;  // by key: what it is called, while it exists
+    UsageSums sums;
+};
+
+struct UsageReport {
+    std::vector<UsageGroup> groups;  // most requests first; times in their order
+    UsageSums total;                 // of all groups, also those left out
+    std::string group_count;         // how many groups there are
+};
+
+// At most `limit` groups: those with the most requests, or the latest times; nothing: all. One statement, so that the groups
+// and the total fit together. Throws PostgresError.
+UsageReport report_usage(Postgres& postgres, UsageGrouping by, const UsageFilter& filter,
+                         std::optional<std::uint64_t> limit);
+
+}  // namespace apikey
