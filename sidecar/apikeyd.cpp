@@ -15,6 +15,8 @@
 #include "sidecar/log.hpp"
 #include "sidecar/schema.hpp"
 #include "sidecar/settings.hpp"
+#include "sidecar/usage_counts.hpp"
+#include "sidecar/usage_flusher.hpp"
 #include "sidecar/usage_retention.hpp"
 
 namespace apikey {
@@ -57,8 +59,10 @@ int serve(const Settings& settings) {
             }
         });
     };
+    UsageCounts usage_counts;
     std::array parts = {
         start([&] { KeySync(settings, stop).run(); }),
+        start([&] { UsageFlusher(settings, stop, usage_counts).run(); }),
         start([&] { UsageRetention(settings, stop).run(); }),
     };
     for (std::thread& part : parts)
@@ -68,7 +72,10 @@ int serve(const Settings& settings) {
 }
 
 int run(int argc, char** argv) {
-    CLI::App app{"apikeyd: keeps API keys in Redis as Postgres has them, for nginx to verify", "apikeyd"};
+    CLI::App app{
+        "apikeyd: keeps API keys in Redis as Postgres has them, for nginx to verify, and applies their usage to "
+        "Postgres",
+        "apikeyd"};
     std::string file = kDefaultConfigFile;
     bool check = false;
     app.add_option("--config", file, "settings (YAML)")->capture_default_str();

@@ -1,5 +1,7 @@
 #include "sidecar/postgres.hpp"
 
+#include <poll.h>
+
 #include <algorithm>
 #include <array>
 #include <utility>
@@ -138,13 +140,68 @@ PgResult Postgres::collect(milliseconds most) {
     return last;
 }
 
+std::vector<PgResult> Postgres::execute_with(const std::string& sql, const std::vector<CopyText>& copies) {
+    if (PQsendQuery(connection_.get(), sql.c_str()) == 0) fail();
+    std::vector<PgResult> results;
+    PgResult refused;
+    for (auto next_copy = copies.begin();;) {
+        wait_for_answer(options_.answer_timeout);
+        PgResult result(PQgetResult(connection_.get()));
+        if (!result) break;
+        if (PQresultStatus(result.get()) == PGRES_COPY_IN) {
+            copy_in(next_copy == copies.end() ? [] { return std::string_view(); } : *next_copy++);
+        } else if (succeeded(result.get())) {
+            results.push_back(std::move(result));
+        } else if (!refused) {
+            refused = std::move(result);
+        }
+    }
+    if (PQstatus(connection_.get()) != CONNECTION_OK) fail();
+    if (refused) refuse(refused.get());
+    return results;
+}
+
+// Without blocking, since a server that hangs does not read.
+void Postgres::copy_in(const CopyText& text) {
+    if (PQsetnonblocking(connection_.get(), 1) != 0) fail();
+    for (std::string_view piece = text(); !piece.empty(); piece = text()) {
+        if (PQputCopyData(connection_.get(), piece.data(), static_cast<int>(piece.size())) != 1) fail();
+        flush();
+    }
+    if (PQputCopyEnd(connection_.get(), nullptr) != 1) fail();
+    flush();
+    if (PQsetnonblocking(connection_.get(), 0) != 0) fail();
+}
+
+void Postgres::flush() {
+    constexpr milliseconds kLookAround{100};  // at `stop`
+    const auto end = Clock::now() + options_.answer_timeout;
+    for (;;) {
+        const int left = PQflush(connection_.get());
+        if (left == 0) return;
+        if (left < 0) fail();
+        heed_stop();
+        if (Clock::now() >= end) throw PostgresError("Postgres does not take what is sent to it");
+        pollfd entry{socket(), POLLIN | POLLOUT, 0};
+        if (poll(&entry, 1, static_cast<int>(kLookAround.count())) <= 0) continue;
+        if ((entry.revents & POLLIN) != 0 && PQconsumeInput(connection_.get()) == 0) fail();
+    }
+}
+
+void Postgres::heed_stop() {
+    if (options_.stop == nullptr) return;
+    if (!last_moment_ && options_.stop->is_set()) last_moment_ = Clock::now() + options_.stop_grace;
+    if (last_moment_ && Clock::now() >= *last_moment_) throw Stopped();
+}
+
 void Postgres::wait_for_answer(milliseconds most) {
     const auto end = Clock::now() + most;
     while (PQisBusy(connection_.get()) != 0) {
-        if (options_.stop != nullptr && options_.stop->is_set()) throw Stopped();
-        const auto left = std::chrono::ceil<milliseconds>(end - Clock::now());
-        const int stop = options_.stop != nullptr ? options_.stop->fd() : socket();
+        heed_stop();
+        const int stop = options_.stop != nullptr && !last_moment_ ? options_.stop->fd() : socket();
+        const auto left = std::chrono::ceil<milliseconds>(std::min(end, last_moment_.value_or(end)) - Clock::now());
         if (left.count() <= 0 || !wait_readable({socket(), stop}, left)) {
+            heed_stop();
             throw PostgresError("Postgres did not answer within " + std::to_string(most.count()) + " ms");
         }
         if (PQconsumeInput(connection_.get()) == 0) fail();

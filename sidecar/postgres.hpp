@@ -40,6 +40,7 @@ class Postgres {
         std::chrono::seconds statement_timeout = kStatementTimeout;
         std::chrono::seconds answer_timeout = kAnswerTimeout;
         const EventFd* stop = nullptr;                    // waits end with Stopped when it is set
+        std::chrono::seconds stop_grace{0};               // and this has passed
         std::function<void(std::string_view)> on_notice;  // what the server remarks (RAISE NOTICE)
     };
     using Parameter = std::optional<std::string>;  // nullopt: NULL
@@ -59,6 +60,10 @@ class Postgres {
     PgResult query_within(std::chrono::milliseconds most, const char* sql);
     // Any number of statements without parameters.
     void execute(const std::string& sql);
+    // The same, and wherever they say COPY ... FROM STDIN, the next of `copies` is what the server reads. All results, in order.
+    // The server has all statements from the start: after the last copy it waits for nothing of ours.
+    using CopyText = std::function<std::string_view()>;  // the next piece, valid until the next call; empty: the end
+    std::vector<PgResult> execute_with(const std::string& sql, const std::vector<CopyText>& copies);
 
     // What has arrived, without waiting. Throws PostgresError when the connection is gone.
     std::vector<PgNotification> take_notifications();
@@ -76,12 +81,17 @@ class Postgres {
   private:
     PgResult collect(std::chrono::milliseconds most);
     void wait_for_answer(std::chrono::milliseconds most);
+    void copy_in(const CopyText& text);
+    void flush();
+    // Throws Stopped when it is time to.
+    void heed_stop();
     std::optional<PgNotification> next_notification();
     [[noreturn]] void fail() const;
 
     Options options_;
     PgConn connection_;
     std::function<void(const PgNotification&)> hear_;
+    std::optional<std::chrono::steady_clock::time_point> last_moment_;  // once `stop` was seen to be set
 };
 
 // Ends with ROLLBACK unless commit() was called. An error in it leaves the connection unusable for others:

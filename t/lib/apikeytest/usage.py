@@ -1,0 +1,87 @@
+"""Usage on its way, without nginx: batches as nginx makes them, put into the stream, and what Postgres has of them."""
+
+import secrets
+import time
+import uuid
+
+from .resp import RedisError
+
+STREAM, DEAD = "apikey:usage", "apikey:usage:dead"
+MINUTE = "2026-11-28T02:05:00Z"
+
+
+def escape(text):
+    """As COPY's text format writes it."""
+    for raw, written in (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r")):
+        text = text.replace(raw, written)
+    return text
+
+
+def row(user, key_id, requests=1, minute=MINUTE, endpoint="chat", model="", status="success", tokens=(0, 0, 0), cost=None):
+    """One line of the field `rows`. `tokens`: in, out, cached."""
+    texts = [escape(str(each)) for each in (user, key_id, minute, endpoint, model, status, requests, *tokens)]
+    return "\t".join([*texts, "\\N" if cost is None else str(cost)]) + "\n"
+
+
+def used(key_id, when):
+    """One line of the field `keys`."""
+    return f"{key_id}\t{when}\n"
+
+
+class Slot:
+    """A worker's slot: gives its batches their numbers."""
+
+    def __init__(self, slot=0, zone=None, sequence=0):
+        self.zone, self.slot, self.sequence = zone or secrets.token_hex(16), slot, sequence
+
+    def batch(self, *rows, keys=()):
+        """The fields of the next batch."""
+        sequence, self.sequence = self.sequence, self.sequence + 1
+        return {"batch": f"{self.zone} {self.slot} {sequence}", "sealed": str(int(time.time() * 1000)),
+                "keys": "".join(keys), "rows": "".join(rows)}
+
+
+def add_command(fields, stream=STREAM):
+    return ["XADD", stream, "*", *(part for item in fields.items() for part in item)]
+
+
+def ship(redis, *batches):
+    """Puts them into the stream, in one write; their ids."""
+    client = redis.client()
+    ids = client.pipeline([add_command(batch) for batch in batches])
+    client.close()
+    for each in ids:
+        if isinstance(each, RedisError):
+            raise each
+    return ids
+
+
+def requests(pg, where="true"):
+    """The sum that Postgres has."""
+    return int(pg.value(f"SELECT coalesce(sum(requests), 0) FROM usage_records WHERE {where}"))
+
+
+def applied(pg, slot):
+    """The numbers of this slot that are applied, as Postgres writes ranges; None: none ever."""
+    found = pg.sql(f"SELECT applied FROM usage_sources WHERE zone = '{slot.zone}' AND slot = {slot.slot}")
+    return found[0][0] if found else None
+
+
+def is_empty(redis):
+    """Everything is applied and acknowledged."""
+    return redis("XLEN", STREAM) == 0
+
+
+def dead(redis):
+    """The dead stream's entries, each as a dict."""
+    return [dict(zip(fields[::2], fields[1::2])) for _, fields in redis("XRANGE", DEAD, "-", "+")]
+
+
+def new_id():
+    return str(uuid.uuid4())
+
+
+def make_key(pg, user, last_used="NULL"):
+    """A row of api_keys; its id."""
+    return pg.value(f"INSERT INTO api_keys (user_id, name, key_hash, prefix, last_used_at) VALUES ('{user}', 'k', "
+                    f"encode(sha256(gen_random_uuid()::text::bytea), 'hex'), 'ia_xxxxxxxxx', {last_used}) RETURNING id")
