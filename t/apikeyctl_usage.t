@@ -20,7 +20,7 @@ ROWS = [  # user, key, bucket, endpoint, model, status, requests, in, out, cache
 
 with Test() as t:
     pg, redis = t.postgres(), t.redis()
-    daemon = t.apikeyd(pg, redis, wait=None)
+    daemon = t.apikeyd(pg.dsn.replace("user=postgres", "user=apikeyd"), redis, wait=None)
     config = ("--config", daemon.config)
     connection = pg.connect()
     with connection.cursor() as cursor:

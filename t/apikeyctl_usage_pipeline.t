@@ -17,7 +17,7 @@ def ms_ago(seconds):
 
 with Test() as t:
     pg, redis = t.postgres(), t.redis(prefix="other:")
-    daemon = t.apikeyd(pg, redis, wait=None, redis_prefix="other:")      # nobody applies what is put there
+    daemon = t.apikeyd(pg.dsn.replace("user=postgres", "user=apikeyd"), redis, wait=None, redis_prefix="other:")      # nobody applies what is put there
 
     def run(*args, stuck=False):
         """What --json prints, with its findings as {check: (level, message, advice)}."""

@@ -43,7 +43,10 @@ with Test() as t:
     daemon.start()
     t.worker(redis)
 
-    # --- usage ---
+    # --- usage, while nobody applies it ---
+    daemon.stop()
+    redis("DEL", "other:usage")
+    redis("SET", "other:leader", "somebody")
     t.like(doctor.run()["usage.stream"][1], "there is no other:usage: no usage was shipped yet", "no stream is no fault")
     redis("SET", "other:usage", "x")
     doctor.finds("usage.stream", "error", "another type stands there", "DEL it", "no stream")

@@ -81,7 +81,7 @@ with Test() as t:
     pg.sql("CREATE OR REPLACE FUNCTION note_batch() RETURNS trigger LANGUAGE plpgsql AS "
            "$$ BEGIN RETURN NULL; END $$")
     pg.stop()
-    last = t.apikeyd(pg, redis, wait=False, usage__keep="2d", usage__bucket="1h")
+    last = t.apikeyd(pg.dsn.replace("user=postgres", "user=apikeyd"), redis, wait=False, usage__keep="2d", usage__bucket="1h")
     t.ok(wait_for(lambda: "usage retention: Postgres" in last.log()), "Postgres that is away is said")
     pg.start()
     t.ok(wait_for(lambda: count(pg, "user_id IN ('old', 'older')") == 0, 40), "and waited for")
