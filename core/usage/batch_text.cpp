@@ -16,7 +16,7 @@ constexpr std::uint64_t kCostUnit = 1'000'000'000'000;
 constexpr std::size_t kCostPlaces = 12;
 
 constexpr std::int64_t kMinuteMs = 60'000;
-constexpr std::int64_t kDayMs = 24 * 60 * kMinuteMs;
+constexpr std::int64_t kDayMs = kMinuteMs * 60 * 24;
 constexpr std::int64_t kLastDay = std::chrono::sys_days(std::chrono::year(9999) / 12 / 31).time_since_epoch().count();
 constexpr std::int64_t kLastMs = (kLastDay + 1) * kDayMs - 1;
 

@@ -63,15 +63,17 @@ void lay_out(Header& header, std::uint32_t bytes) noexcept {
 
     Plan plan;
     const std::uint32_t part = (bytes - ring - labels - plan.end() - kPadding) / 32;
-    const std::uint32_t rows = 17 * part / (sizeof(slot::Row) + kIndexEntryBytes);
-    const std::uint32_t keys = 6 * part / (sizeof(slot::Key) + kIndexEntryBytes);
-    header.rows = plan.table(sizeof(slot::Row), std::min<std::uint32_t>(rows, header.most_lines / slot::kRowLine));
-    header.keys = plan.table(sizeof(slot::Key), std::min<std::uint32_t>(keys, header.most_lines / slot::kKeyLine));
+    const std::size_t rows = std::size_t{17} * part / (sizeof(slot::Row) + kIndexEntryBytes);
+    const std::size_t keys = std::size_t{6} * part / (sizeof(slot::Key) + kIndexEntryBytes);
+    header.rows =
+        plan.table(sizeof(slot::Row), static_cast<std::uint32_t>(std::min(rows, header.most_lines / slot::kRowLine)));
+    header.keys =
+        plan.table(sizeof(slot::Key), static_cast<std::uint32_t>(std::min(keys, header.most_lines / slot::kKeyLine)));
     header.arena = plan.area(std::min(9 * part, header.most_lines));
     lay_out_labels(header, plan, labels / 2);
     header.ring = plan.area(ring);
 
-    constexpr auto kOthers = static_cast<std::uint32_t>(slot::kRowLine + 2 * 2 * kMaxLabelBytes);
+    constexpr auto kOthers = static_cast<std::uint32_t>(slot::kRowLine + kMaxLabelBytes * 2 * 2);
     header.most_key_text = std::min((header.most_batch - kOthers) / 2, header.arena.bytes);
 }
 

@@ -117,7 +117,7 @@ inline bool is_label(Header& header, slot::Kind kind, std::uint32_t number, cons
 // Is the key's last request of the same row?
 inline bool is_same_row(Header& header, std::uint32_t key, std::uint32_t number, const Record& record,
                         std::int64_t minute) noexcept {
-    if (number >= header.live(header.row_count)) return false;
+    if (number == kNone) return false;
     const RowName& name = slot::rows_of(header)[number].name;
     return name.key() == key && name.minute == minute && (name.what & 3) == flags_of(record) &&
            is_label(header, slot::kEndpoint, name.endpoint(), record.endpoint) &&

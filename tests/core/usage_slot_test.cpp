@@ -8,6 +8,7 @@
 
 #include "core/usage/usage_slot_layout.hpp"
 #include "tests/core/allocations.hpp"
+#include "tests/core/stepped_process.hpp"
 #include "tests/core/usage_slot_block.hpp"
 
 namespace apikey::test {
@@ -174,6 +175,29 @@ TEST(UsageSlot, CountsWhatFindsNoRoomAmongTheLabelsUnderOther) {
         (ledger.rows.at({"user", "id", "1970-01-01T00:01:00Z", "(other)", "model", "success", "no cost"}).requests),
         others);
     EXPECT_GT(others, 0u);
+}
+
+TEST(UsageSlot, HasRoomForFewerLabelsOrKeysWhoseTextsAreLong) {
+    const SlotBlock block;
+    UsageSlot slot = block.create();
+    usage::Record record = request_of("id");
+    std::uint64_t counted = 0;
+    for (bool other = false; !other; ++counted) {
+        const std::string text = std::to_string(counted) + std::string(usage::kMaxLabelBytes - 2, 'x');
+        record.model = label(std::string_view(text).substr(0, usage::kMaxLabelBytes));
+        other = slot.add(record).other;
+        ASSERT_TRUE(slot.check());
+    }
+    EXPECT_GT(counted, 4u);
+    record.only_last_used = true;
+    const std::string user(255, 'u');
+    for (Added added = Added::counted; added == Added::counted; ++counted) {
+        record.key_hash = counted;
+        record.user = user;
+        added = slot.add(record).added;
+        ASSERT_TRUE(slot.check());
+    }
+    EXPECT_TRUE(slot.is_crowded());
 }
 
 TEST(UsageSlot, LabelsLiveAsLongAsTheirOwner) {
@@ -375,6 +399,7 @@ TEST(UsageSlot, IsTakenByOneProcessAtATime) {
     const SlotBlock block;
     UsageSlot slot = block.create();
     std::array<pid_t, kProcesses> children{};
+    ASSERT_TRUE(slot.take(0, kProcesses + 1));  // until all are there
     for (std::uint64_t me = 1; me <= kProcesses; ++me) {
         children[me - 1] = fork();
         if (children[me - 1] != 0) continue;
@@ -387,12 +412,36 @@ TEST(UsageSlot, IsTakenByOneProcessAtATime) {
         }
         _exit(0);
     }
+    slot.release();
     for (const pid_t child : children) {
         int status = -1;
         waitpid(child, &status, 0);
         EXPECT_EQ(status, 0);
     }
     EXPECT_EQ(sealed(slot).requests(), kProcesses * kTurns);
+}
+
+// One process is stopped after each of its instructions, while the other takes the slot.
+TEST(UsageSlot, IsTakenByOneOfTwoProcessesWhateverTheyInterrupt) {
+    const SlotBlock block;
+    const SlotBlock result;
+    bool first_won = false;
+    for (int instructions = 0; !first_won; ++instructions) {
+        ASSERT_LT(instructions, 1'000);
+        UsageSlot slot = block.create();
+        result.memory()[0] = '?';
+        SteppedProcess first([&] { result.memory()[0] = slot.take(0, 1) ? 'y' : 'n'; });
+        if (!first.is_traced()) GTEST_SKIP() << "this machine does not let a process trace its own child";
+        for (int step = 0; step < instructions && first.step(); ++step) {
+        }
+        const bool second_won = slot.take(0, 2);
+        while (first.step()) {
+        }
+        ASSERT_NE(result.memory()[0], '?');
+        first_won = result.memory()[0] == 'y';
+        ASSERT_NE(first_won, second_won) << "after " << instructions << " instructions";
+        ASSERT_EQ(slot.owner(), first_won ? 1u : 2u);
+    }
 }
 
 }  // namespace
