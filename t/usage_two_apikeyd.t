@@ -32,6 +32,21 @@ with Test() as t:
     t.is_(len(redis("XINFO", "CONSUMERS", usage.STREAM, "apikeyd")), 2, "by two consumers")
     t.unlike(first.log() + second.log(), "deadlock", "no deadlock came through")
 
+    # Both are in the middle of the same batch: the first waits for the table, the second for the first.
+    lock = pg.connect()
+    lock.autocommit = False
+    lock.cursor().execute("LOCK TABLE usage_records IN ACCESS EXCLUSIVE MODE")
+    same = slots[0].batch(row("u0", keys[0], 1000))
+    expected += 1000
+    for count in (1, 2):
+        ship(redis, same)
+        t.ok(wait_for(lambda: len(redis("XPENDING", usage.STREAM, "apikeyd")[3] or []) == count, 5), f"{count} of them have it")
+    wait_for(lambda: pg.value("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'apikeyd usage' AND "
+                              "wait_event_type = 'Lock'") == "2", 1)
+    lock.rollback()
+    t.ok(wait_for(lambda: is_empty(redis), 15), "the same batch at the same time")
+    t.must(requests(pg) == expected, "counts once", requests(pg), expected)
+
     # One is stopped while it has entries: it reads them, and Postgres makes it wait.
     second.stop()
     lock = pg.connect()
