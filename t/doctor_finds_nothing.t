@@ -29,7 +29,7 @@ http {
 CHECKS = """settings postgres.connection postgres.version postgres.primary postgres.read_only postgres.schema postgres.roles
     postgres.row_security postgres.policies postgres.triggers postgres.role postgres.privileges postgres.rows clock.postgres
     redis.connection redis.version redis.role redis.cluster redis.eviction redis.memory redis.persistence redis.saving
-    clock.redis redis.epoch redis.leader redis.workers usage.stream usage.dead socket.directory socket.path
+    clock.redis redis.epoch redis.leader redis.workers usage.stream usage.group usage.dead socket.directory socket.path
     files.redis_password""".split()
 
 with Test() as t:
@@ -72,5 +72,5 @@ with Test() as t:
     t.is_(status, 1, "no settings: exit status 1")
     t.like(text, r"^error    settings  /nowhere/apikeyd.yaml: cannot be read", "and the file is named")
 
-    t.is_(redis("EXISTS", "apikey:usage", "apikey:usage:dead"), 0, "nothing was made in Redis")
+    t.is_(redis("EXISTS", "apikey:usage:dead"), 0, "nothing was made in Redis")
     doctor.never_said(password)

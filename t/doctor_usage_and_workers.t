@@ -43,10 +43,10 @@ with Test() as t:
     daemon.start()
     t.worker(redis)
 
-    # --- usage, while nobody applies it ---
+    # --- usage, without an apikeyd that works on the stream; for one that leads ---
     daemon.stop()
+    redis("SET", "other:leader", "somebody", "PX", 60_000)
     redis("DEL", "other:usage")
-    redis("SET", "other:leader", "somebody")
     t.like(doctor.run()["usage.stream"][1], "there is no other:usage: no usage was shipped yet", "no stream is no fault")
     redis("SET", "other:usage", "x")
     doctor.finds("usage.stream", "error", "another type stands there", "DEL it", "no stream")
