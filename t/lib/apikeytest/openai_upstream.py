@@ -26,7 +26,7 @@ class Answer:
     headers: tuple = ()                    # (name, value)
     cuts: object = ()                      # where the body is cut: positions, or a number: into pieces of so many bytes
     pause: float = 0.0                     # seconds before each piece but the first
-    gate: threading.Event = None           # what is behind the first piece waits for it (10 s at most)
+    gate: threading.Semaphore = None       # each piece but the first waits until it is released once more (10 s at most)
     framing: str = "length"                # or "chunked" (a chunk for each piece), or "close" (the end of the connection)
     most: int = None                       # the connection is closed after so many bytes of the body
     gzip: bool = False                     # encoded, if the request accepts it
@@ -85,7 +85,7 @@ class OpenAiUpstream(Upstream):
             if number and answer.pause:
                 time.sleep(answer.pause)
             if number and answer.gate:
-                answer.gate.wait(10)
+                answer.gate.acquire(timeout=10)
             file.write(b"%x\r\n%b\r\n" % (len(piece), piece) if answer.framing == "chunked" else piece)
         if answer.most is not None:
             return False
