@@ -63,6 +63,7 @@ demo: all ## a private Redis, Postgres, apikeyd and nginx under .run/, and a tou
 	@demo/run $(if $(ONCE),--once)
 
 test: testable_nginx all ## every test; the last line says how many passed and failed
+	@command -v npm > /dev/null || build-aux/install-packages packages-node
 	@tests/run $(T)
 
 testable_nginx:
@@ -96,7 +97,7 @@ format: ## let clang-format rewrite the sources
 	@clang-format-19 -i $(SOURCES)
 
 clean: ## remove what was built
-	rm -rf build build-sanitize build-fuzz build-nginx-* .run
+	rm -rf build build-sanitize build-fuzz build-nginx-* .run t/node/node_modules
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
