@@ -69,8 +69,9 @@ test: testable_nginx all ## every test; the last line says how many passed and f
 testable_nginx:
 	@$(if $(NGINX_VERSION),build-aux/check-nginx "$(NGINX_SRC)" "$(TEST_NGINX_BINARY)")
 
-bench: benchable all ## measure beside bare nginx, Lua and HAProxy: one table
+bench: benchable all ## measure beside bare nginx, Lua, HAProxy and bare libpq: one table
 	@build-aux/install-packages packages-bench
+	@ninja -C $(DIR) --quiet bench_raw_usage
 	@bench/run $(if $(ROWS),--rows "$(ROWS)") $(if $(SECONDS),--seconds $(SECONDS)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
 		$(if $(REVOCATIONS),--revocations $(REVOCATIONS))
 
