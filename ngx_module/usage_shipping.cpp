@@ -59,7 +59,9 @@ void Usage::take_answers() {
         under_way_.pop_front();
         sent.source->shipment().answered(sent.number, answer.taken, turn_began());
         refused_ = refused_ || !answer.taken;
-        if (answer.taken) ++zone_.counters().usage_batches_taken;
+        if (!answer.taken) continue;
+        ++zone_.counters().usage_batches_taken;
+        stuck_ = false;
     }
     answers_.clear();
 }
@@ -71,6 +73,7 @@ void Usage::free_settled() {
         if (end == source.first()) return;
         if (&source == spool_.get()) zone_.counters().usage_batches_replayed += end - source.first();
         source.free(end);
+        stuck_ = false;
     });
 }
 
@@ -153,7 +156,7 @@ void Usage::wait_for_redis(ngx_msec_t most) {
 
 void Usage::stop() {
     timer_.cancel();
-    crowded_.cancel();
+    filled_.cancel();
     adopt();
     seal_or_spool(*own_);
     for (const auto& source : adopted_)
