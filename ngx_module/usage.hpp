@@ -105,6 +105,7 @@ class Usage final : private RedisLink::Listener {
     std::deque<Sent> under_way_;    // on this connection, in the order of their answers
     std::uint64_t generation_ = 0;  // of the link, when it was last looked at
     bool refused_ = false;          // by Redis: nothing more is sent until the timer fires
+    bool wary_ = false;             // since then: one is tried before the others follow
     bool spool_has_more_ = false;   // perhaps
     bool stuck_ = false;            // no room can be made before Redis takes something, or the timer fires
     ngx_msec_t next_look_ = 0;

@@ -26,7 +26,8 @@ void Usage::ship() {
 
 void Usage::ship_from(UsageSource& source) {
     while (const auto number = source.shipment().next(source.end())) {
-        if (refused_ || !link_.ship(source.entry(*number), *number)) return;
+        if (refused_ || (wary_ && !under_way_.empty())) return;
+        if (!link_.ship(source.entry(*number), *number)) return;
         under_way_.push_back({&source, *number});
         source.shipment().sent(*number);
     }
@@ -58,7 +59,8 @@ void Usage::take_answers() {
         const Sent sent = under_way_.front();  // answers come in the order of what was sent
         under_way_.pop_front();
         sent.source->shipment().answered(sent.number, answer.taken, turn_began());
-        refused_ = refused_ || !answer.taken;
+        wary_ = !answer.taken;
+        refused_ = refused_ || wary_;
         if (!answer.taken) continue;
         ++zone_.counters().usage_batches_taken;
         stuck_ = false;
