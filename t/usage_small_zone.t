@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # A zone that is too small for a worker's usage: one warning per worker, and everything is counted all the same; a worker that is killed
-# then takes what it had not shipped with it, as the warning says.
+# then takes what it had not shipped with it, as the warning says. Ids that no batch of a small slot holds are lost, and told of.
 
 from lib.apikeytest import Test, wait_for
 from lib.apikeytest import usage
@@ -55,10 +55,22 @@ with Test() as t:
     nginx.quit()
     redis("DEL", usage.STREAM)
 
+    # In 1m a slot has 64k at most (on a machine of one processor), and a batch a seventh of that.
+    long, longest = t.key(user="u" * 1000), t.key(user="v" * 4000, id="i" * 4000)
+    redis.add(long, longest)
+    nginx = t.nginx(CONF, redis=redis, size="1m", interval="100ms")
+    t.is_([nginx.get("/", key).status for key in (long, longest, keys[0])], [200] * 3, "long ids work")
+    t.is_(usage.wait_counted(redis, 2), 2, "and count where a batch holds them")
+    t.is_(usage.by(redis, "user"), {long.user: 1, keys[0].user: 1}, "else not")
+    t.is_((nginx.metrics()["usage_lost_total"], nginx.metrics()["usage_requests_total"]), (1, 2), "which the metrics tell")
+    t.like(nginx.log(), r"\[error\].*the usage of a request is lost: the id of its key or user is too long", "and the log")
+    nginx.quit()
+    redis("DEL", usage.STREAM)
+
     for size, lost in (("64k", 10), ("1m", 0)):
         nginx = t.nginx(CONF, redis=redis, size=size, interval="1m")
-        t.is_(warnings(), 2 if lost else 0, f"{size}: warnings")
         pid, client = next(iter(nginx.connect_each(2).items()))
+        t.is_(warnings(), 2 if lost else 0, f"{size}: warnings")
         t.is_([client.request(key=keys[0]).status for _ in range(10)], [200] * 10, "ten requests")
         nginx.kill_worker(pid)
         t.ok(wait_for(lambda: len(set(nginx.workers()) - {pid}) == 2), "whose worker is killed")
