@@ -25,6 +25,7 @@ http {
     proxy_http_version 1.1;
     proxy_set_header Connection "";
     proxy_cache_path %DIR%/cache keys_zone=pages:1m;
+    sendfile on;
     server {
         listen 127.0.0.1:%PORT%;
         listen 127.0.0.1:%PORT_2% http2;
@@ -37,7 +38,7 @@ http {
         location /gzip/     { gzip on; gzip_min_length 1; gzip_types *; gzip_proxied any; proxy_pass http://%UPSTREAM%/; }
         location /small/    { proxy_buffer_size 4k; proxy_buffers 4 4k; proxy_busy_buffers_size 8k; proxy_pass http://%UPSTREAM%/; }
         location /cached/   { proxy_cache pages; proxy_cache_valid 200 1h; proxy_pass http://%UPSTREAM%/; }
-        location /file/     { alias %DIR%/; sendfile on; output_buffers 1 4k; }
+        location /file/     { alias %DIR%/; output_buffers 1 4k; }
         location /off/      { api_key_usage_response off; proxy_pass http://%UPSTREAM%/; }
         location /unused/   { api_key_usage off; proxy_pass http://%UPSTREAM%/; }
         location /values/   { api_key_usage_model $upstream_http_x_model; api_key_usage_tokens $upstream_http_x_in $upstream_http_x_out;
