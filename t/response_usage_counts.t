@@ -174,12 +174,12 @@ with Test() as t:
     up.put("/cut_out", WHOLE, headers=(("Accept-Ranges", "bytes"),))
     check("a part of it", "/cached/cut_out", lambda path: ask(path, headers={"Range": "bytes=0-20"}), "", ZERO, "malformed")
 
-    up.put("/unused/json", WHOLE)
     before = results()
-    t.is_(nginx.get("/unused/json", alice).status, 200, "without usage")
+    for kind in ("json", "html"):
+        t.is_(nginx.get(f"/unused/{kind}", alice).status, 200, f"{kind}, without usage")
     total = sum(times for _, times, _, _ in expected.values())
-    t.is_(usage.wait_counted(redis, total), total, "each counts once, and that one does not")
-    t.is_(change(before), {}, "and is not looked at")
+    t.is_(usage.wait_counted(redis, total), total, "each counts once, and these two do not")
+    t.is_(change(before), {}, "and are not looked at")
     for path, wanted in expected.items():
         rows = usage.rows(redis, endpoint=path)
         t.is_((wanted[0], sum(row.requests for row in rows), "|".join({row.model for row in rows}),
