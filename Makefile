@@ -39,7 +39,7 @@ endif
 
 SOURCES = $(shell git ls-files '*.cpp' '*.hpp' '*.c')
 
-.PHONY: all demo test bench soak fuzz check format packages clean help choice_of_nginx testable_nginx benchable
+.PHONY: all demo test outages bench soak fuzz check format packages clean help choice_of_nginx testable_nginx benchable
 
 all: $(DIR)/build.ninja ## build the module, apikeyd and apikeyctl into build/
 	@ninja -C $(DIR) --quiet
@@ -69,8 +69,9 @@ test: testable_nginx all ## every test; the last line says how many passed and f
 testable_nginx:
 	@$(if $(NGINX_VERSION),build-aux/check-nginx "$(NGINX_SRC)" "$(TEST_NGINX_BINARY)")
 
-bench: benchable all ## measure beside bare nginx, Lua and HAProxy: one table
+bench: benchable all ## measure beside bare nginx, Lua, HAProxy and bare libpq: one table
 	@build-aux/install-packages packages-bench
+	@ninja -C $(DIR) --quiet bench_raw_usage
 	@bench/run $(if $(ROWS),--rows "$(ROWS)") $(if $(SECONDS),--seconds $(SECONDS)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
 		$(if $(REVOCATIONS),--revocations $(REVOCATIONS))
 
@@ -79,6 +80,9 @@ benchable:
 
 soak: all ## everything at once for SECONDS=600: clients, revocations, reloads, ends of Redis
 	@APIKEY_BUILD=$(CURDIR)/$(DIR) SECONDS=$(or $(SECONDS),600) tests/soak
+
+outages: all ## usage for SECONDS=600 with Redis down for half of it, Postgres for the other half: memory stays flat
+	@APIKEY_BUILD=$(CURDIR)/$(DIR) SECONDS=$(or $(SECONDS),600) tests/outages
 
 fuzz: packages ## every target of tests/fuzz for SECONDS=60, with clang's libFuzzer and sanitizers, under build-fuzz/
 	@build-aux/install-packages packages-fuzz
