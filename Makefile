@@ -39,7 +39,7 @@ endif
 
 SOURCES = $(shell git ls-files '*.cpp' '*.hpp' '*.c')
 
-.PHONY: all demo test bench soak fuzz check format packages clean help choice_of_nginx testable_nginx benchable
+.PHONY: all demo test outages bench soak fuzz check format packages clean help choice_of_nginx testable_nginx benchable
 
 all: $(DIR)/build.ninja ## build the module, apikeyd and apikeyctl into build/
 	@ninja -C $(DIR) --quiet
@@ -63,13 +63,15 @@ demo: all ## a private Redis, Postgres, apikeyd and nginx under .run/, and a tou
 	@demo/run $(if $(ONCE),--once)
 
 test: testable_nginx all ## every test; the last line says how many passed and failed
+	@command -v npm > /dev/null || build-aux/install-packages packages-node
 	@tests/run $(T)
 
 testable_nginx:
 	@$(if $(NGINX_VERSION),build-aux/check-nginx "$(NGINX_SRC)" "$(TEST_NGINX_BINARY)")
 
-bench: benchable all ## measure beside bare nginx, Lua and HAProxy: one table
+bench: benchable all ## measure beside bare nginx, Lua, HAProxy and bare libpq: one table
 	@build-aux/install-packages packages-bench
+	@ninja -C $(DIR) --quiet bench_raw_usage
 	@bench/run $(if $(ROWS),--rows "$(ROWS)") $(if $(SECONDS),--seconds $(SECONDS)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
 		$(if $(REVOCATIONS),--revocations $(REVOCATIONS))
 
@@ -78,6 +80,9 @@ benchable:
 
 soak: all ## everything at once for SECONDS=600: clients, revocations, reloads, ends of Redis
 	@APIKEY_BUILD=$(CURDIR)/$(DIR) SECONDS=$(or $(SECONDS),600) tests/soak
+
+outages: all ## usage for SECONDS=600 with Redis down for half of it, Postgres for the other half: memory stays flat
+	@APIKEY_BUILD=$(CURDIR)/$(DIR) SECONDS=$(or $(SECONDS),600) tests/outages
 
 fuzz: packages ## every target of tests/fuzz for SECONDS=60, with clang's libFuzzer and sanitizers, under build-fuzz/
 	@build-aux/install-packages packages-fuzz
@@ -93,7 +98,7 @@ format: ## let clang-format rewrite the sources
 	@clang-format-19 -i $(SOURCES)
 
 clean: ## remove what was built
-	rm -rf build build-sanitize build-fuzz build-nginx-* .run
+	rm -rf build build-sanitize build-fuzz build-nginx-* .run t/node/node_modules
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile

@@ -58,6 +58,7 @@ struct RequestCtx {
 
     // Usage (usage_capture.cpp).
     usage::LlmUsage* response = nullptr;  // reads the body that passes; null: none does
+    off_t body_bytes = 0;                 // that have passed
     bool usage_captured = false;
 
     // The refusal that nginx is to send, if any (answer.cpp).

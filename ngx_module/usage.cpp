@@ -2,6 +2,8 @@
 // nginx first
 #include "ngx_module/usage.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "ngx_module/clock.hpp"
@@ -35,6 +37,12 @@ void Usage::start() {
                       "api_key: api_key_zone has no room for the usage of this worker; it is counted outside and would "
                       "be lost if the worker were killed; make the zone larger");
     }
+    if (spool_ != nullptr && access(spool_->folder().c_str(), R_OK | W_OK | X_OK) != 0) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, ngx_errno,
+                      "api_key: api_key_spool: the user of the workers may not read and write \"%s\"; usage that Redis "
+                      "does not take would be lost; make that user its owner",
+                      spool_->folder().c_str());
+    }
     timer_.set(interval_);
     show();
 }
@@ -46,9 +54,10 @@ void Usage::on_time() {
     if (own_->slot().has_rows() && (!own_->slot().is_backed_up() || own_->slot().is_crowded())) seal_or_spool(*own_);
     if (ngx_current_msec >= next_look_) {
         next_look_ = ngx_current_msec + kLookInterval;
-        look_into_spool();
+        spool_has_more_ = true;
         look_at_stream();
     }
+    if (spool_has_more_) look_into_spool();
     ship();
     give_back();
     show();

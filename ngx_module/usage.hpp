@@ -104,6 +104,7 @@ class Usage final : private RedisLink::Listener {
     std::deque<Sent> under_way_;    // on this connection, in the order of their answers
     std::uint64_t generation_ = 0;  // of the link, when it was last looked at
     bool refused_ = false;          // by Redis: nothing more is sent until the timer fires
+    bool spool_has_more_ = false;   // perhaps
     ngx_msec_t next_look_ = 0;
     std::vector<redis::LookupSession::Shipped> answers_;  // scratch
 

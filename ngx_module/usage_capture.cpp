@@ -77,14 +77,19 @@ bool is_success(const ngx_http_request_t* r) noexcept {
 // The answer consists of its header alone.
 bool has_no_body(const ngx_http_request_t* r) noexcept {
     const ngx_uint_t status = r->headers_out.status;
-    return r->method == NGX_HTTP_HEAD || status == NGX_HTTP_NO_CONTENT || status == NGX_HTTP_NOT_MODIFIED;
+    return r->method == NGX_HTTP_HEAD || status == NGX_HTTP_NO_CONTENT || status == NGX_HTTP_NOT_MODIFIED ||
+           r->headers_out.content_length_n == 0;
 }
 
-bool has_end(const ngx_chain_t* in) noexcept {
+// With these buffers the client may see the end: nginx says so, or all bytes that the header announces have passed. A proxied
+// answer's last buffer often comes by itself, when those bytes are sent already.
+bool has_end(const ngx_http_request_t* r, RequestCtx& ctx, const ngx_chain_t* in) noexcept {
     for (; in != nullptr; in = in->next) {
         if (in->buf->last_buf != 0) return true;
+        ctx.body_bytes += ngx_buf_size(in->buf);
     }
-    return false;
+    const off_t announced = r->headers_out.content_length_n;
+    return announced >= 0 && ctx.body_bytes >= announced;
 }
 
 }  // namespace
@@ -123,7 +128,7 @@ void begin_capture(ngx_http_request_t* r, RequestCtx& ctx) noexcept {
 void capture_body(ngx_http_request_t* r, RequestCtx& ctx, const ngx_chain_t* in) noexcept {
     if (ctx.usage_captured) return;
     if (ctx.response != nullptr) look_at_response(ctx, in);
-    if (has_end(in)) capture_usage(r, ctx);
+    if (has_end(r, ctx, in)) capture_usage(r, ctx);
 }
 
 }  // namespace apikey::ngx

@@ -94,8 +94,10 @@ bool Usage::spool(SlotSource& source, std::uint64_t end) {
 }
 
 void Usage::look_into_spool() {
-    if (spool_ == nullptr) return;
+    spool_has_more_ = false;
+    if (spool_ == nullptr || !link_.is_up()) return;
     const UsageSpool::Found found = spool_->look();
+    spool_has_more_ = found.more;
     if (found.problem.empty()) return;
     ++zone_.counters().usage_spool_failures;
     faults_.report(NGX_LOG_ERR, FaultLog::Kind::spool, "api_key_spool: " + found.problem);

@@ -108,13 +108,12 @@ UsageSpool::Found UsageSpool::look() {
         return found;
     }
     while (const dirent* each = readdir(folder.get())) {
-        if (files_.size() >= kMostFiles) break;
+        found.more = files_.size() >= kMostFiles;
+        if (found.more) break;
         if (!usage::parse_spool_name(each->d_name)) continue;
         const std::string path = folder_ + "/" + each->d_name;
         if (has(path)) continue;
-        const std::size_t before = files_.size();
         std::string problem = take(path);
-        found.taken += files_.size() - before;
         if (!problem.empty()) found.problem = std::move(problem);
     }
     return found;

@@ -24,8 +24,8 @@ class UsageSpool final : public UsageSource {
     std::optional<std::string> write(const usage::SpooledBatch& batch);
 
     struct Found {
-        std::size_t taken = 0;  // files that are now this worker's to send
-        std::string problem;    // what is wrong with the folder or one of its files; empty: nothing
+        bool more = false;    // there may be more than this worker can send at a time
+        std::string problem;  // what is wrong with the folder or one of its files; empty: nothing
     };
     // Looks for files that nobody sends, and takes some. Throws std::bad_alloc.
     Found look();
@@ -38,7 +38,7 @@ class UsageSpool final : public UsageSource {
     void free(std::uint64_t end) override;
 
   private:
-    static constexpr std::size_t kMostFiles = 16;  // that one worker sends at a time
+    static constexpr std::size_t kMostFiles = 64;  // that one worker sends at a time
     static constexpr std::size_t kMostFileBytes = std::size_t{1} << 20;
 
     struct File {

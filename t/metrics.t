@@ -27,7 +27,9 @@ http {
 
 
 def grown(before, after):
-    return {name: after[name] - before[name] for name in after if after[name] != before[name] and "seconds" not in name}
+    # How usage travels is a matter of time.
+    return {name: after[name] - before[name] for name in after if name in before and after[name] != before[name] and
+            "seconds" not in name and not name.startswith("usage_batches")}
 
 
 with Test() as t:
@@ -54,7 +56,8 @@ with Test() as t:
                 'requests_total{verdict="expired"}': 1, 'requests_total{verdict="forbidden"}': 1,
                 'requests_total{verdict="missing"}': 1, 'requests_total{verdict="malformed"}': 1,
                 'cache_requests_total{result="miss"}': 6,
-                'lookups_total{outcome="found"}': 5, 'lookups_total{outcome="unknown"}': 1}
+                'lookups_total{outcome="found"}': 5, 'lookups_total{outcome="unknown"}': 1,
+                'usage_requests_total': 4}
     wait_for(lambda: grown(before, nginx.metrics()) == expected)   # the other worker may have answered before it counts
     time.sleep(0.1)                                    # one too many shows as well
     t.is_(grown(before, nginx.metrics()), expected, "each request is counted once")
@@ -70,7 +73,7 @@ with Test() as t:
     after = nginx.metrics()
     t.is_((after['cache_entries{area="known"}'], after['cache_entries{area="unknown"}']), (1, 1), "two entries")
     t.ok(0 < after['cache_places_used{area="known"}'] < after['cache_places{area="known"}'] and
-         after["zone_bytes"] == 1 << 20 and 0 < after["zone_free_bytes"] < 1 << 17, "how full the zone is", after)
+         after["zone_bytes"] == 1 << 20 and 0 < after["zone_free_bytes"] < 1 << 18, "how full the zone is", after)
 
     nginx.reload()
     t.ok(wait_for(lambda: nginx.metrics()["workers"] == 2 and nginx.metrics()["links_up"] == 2), "after a reload: two workers again")

@@ -7,6 +7,8 @@ import signal
 import socket
 import subprocess
 
+from apikeytest.http1 import Connection
+
 from . import BENCH
 
 WRK = "/usr/bin/wrk"
@@ -93,6 +95,13 @@ def lookups(redis):
     """How many HMGET this Redis has answered."""
     found = re.search(r"^cmdstat_hmget:calls=(\d+)", redis("INFO", "commandstats"), re.M)
     return int(found[1]) if found else 0
+
+
+def metric(server, name):
+    """The value of a metric of the product that has no labels."""
+    with Connection(server.port, timeout=10) as connection:
+        page = connection.request(path="/metrics").text
+    return int(re.search(rf"^{name} (\d+)$", page, re.M)[1])
 
 
 def cpu_time(pids):

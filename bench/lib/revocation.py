@@ -109,7 +109,7 @@ def revoke_all(nginx, postgres, keys):
 
 
 def revocation(options):
-    """(title, lines, notes) as the rows of rows.py."""
+    """Groups as the rows of rows.py."""
     keys, lines, notes = known_keys(), [], []
     revoked = iter(keys[USED:])
     with Stage() as stage:
@@ -128,7 +128,7 @@ def revocation(options):
                 at_most(f"{name}: max, ms", {"ours": times[-1]}, 100)]
             notes.append(f"{name}: {len(times)} keys, one after the other, {WORKERS} workers, {load.rate:,.0f} requests/s "
                          "beside the probes")
-    return ("revocation: from the commit to the last acceptance by any worker", lines, notes)
+    return [("revocation: from the commit to the last acceptance by any worker", lines, notes)]
 
 
 def insert(postgres, keys):

@@ -20,6 +20,7 @@ class Rounds:
                 seed = options.seed + turn * len(servers) + place
                 sample = measure(server, redis, mode, keys_file, options.seconds, seed)
                 self.samples[name].append(sample)
+                redis("XTRIM", "apikey:usage", "MAXLEN", 0)       # nobody reads it here, and it would grow for ever
                 progress(f"{name:8} {sample.rate:10,.0f} requests/s {sample.cpu:7.2f} µs  Redis {sample.redis_cpu:5.2f} µs"
                          f"  worker {sample.busy:4.0%} busy")
 
@@ -29,6 +30,9 @@ class Rounds:
 
     def rate_to_bare(self):
         return self._against_bare(lambda mine, bare: mine.rate / bare.rate)
+
+    def cpu_to_bare(self):
+        return self._against_bare(lambda mine, bare: mine.cpu / bare.cpu)
 
     def _against_bare(self, compare):
         return {name: statistics.median(compare(mine, bare) for mine, bare in zip(samples, self.samples["bare"]))

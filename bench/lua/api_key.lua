@@ -109,4 +109,10 @@ function _M.check()
     ngx.ctx.api_key = facts
 end
 
+-- After check(): hands the identity to nginx's variables, for proxy_set_header.
+function _M.tell()
+    local facts, var = ngx.ctx.api_key, ngx.var
+    var.key_user, var.key_id, var.key_scopes = facts.user, facts.id, facts.scopes
+end
+
 return _M

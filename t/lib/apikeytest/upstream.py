@@ -42,10 +42,18 @@ class Upstream:
                     upstream.requests.append(request)
                     if upstream.delay:
                         time.sleep(upstream.delay)
-                    self.wfile.write(upstream.answer(request))
-                    if wants_close(request):
+                    try:
+                        goes_on = upstream.serve(request, self.wfile)
+                    except OSError:
+                        return             # nginx hung up
+                    if not goes_on or wants_close(request):
                         return
         return Handler
+
+    def serve(self, request, file):
+        """Answers; False: the connection ends with that."""
+        file.write(self.answer(request))
+        return True
 
     def answer(self, request):
         body = json.dumps(request).encode()

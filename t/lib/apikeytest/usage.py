@@ -1,9 +1,13 @@
-"""Usage on its way, without nginx: batches as nginx makes them, put into the stream, and what Postgres has of them."""
+"""Usage on its way: what nginx has shipped, read out of the stream; batches as nginx makes them, put into it without nginx; and
+what Postgres has of them."""
 
+import collections
+import re
 import secrets
 import time
 import uuid
 
+from .process import PATIENCE, wait_for
 from .resp import RedisError
 
 STREAM, DEAD = "apikey:usage", "apikey:usage:dead"
@@ -85,3 +89,62 @@ def make_key(pg, user, last_used="NULL"):
     """A row of api_keys; its id."""
     return pg.value(f"INSERT INTO api_keys (user_id, name, key_hash, prefix, last_used_at) VALUES ('{user}', 'k', "
                     f"encode(sha256(gen_random_uuid()::text::bytea), 'hex'), 'ia_xxxxxxxxx', {last_used}) RETURNING id")
+
+
+# --- what nginx has shipped: where no apikeyd runs, nothing takes it out of the stream -------------------------
+
+Counted = collections.namedtuple("Counted", "user key_id minute endpoint model status requests tokens_in tokens_out tokens_cached cost")
+ESCAPES = {"\\": "\\", "t": "\t", "n": "\n", "r": "\r", "b": "\b", "f": "\f", "v": "\v"}
+
+
+def unescape(text):
+    """Of COPY's text format; None: NULL."""
+    return None if text == "\\N" else re.sub(r"\\(.)", lambda found: ESCAPES[found[1]], text, flags=re.S)
+
+
+def batches(redis):
+    """The batches in the stream, each once: what is sent again has the same name."""
+    found = {}
+    for _, fields in redis("XRANGE", STREAM, "-", "+"):
+        batch = dict(zip(fields[::2], fields[1::2]))
+        found.setdefault(batch["batch"], batch)
+    return list(found.values())
+
+
+def rows(redis, **where):
+    """Their rows as Counted, numbers as such but for the cost (text, None: nobody named one). `where`: values of columns."""
+    found = []
+    for line in "".join(batch["rows"] for batch in batches(redis)).split("\n")[:-1]:
+        texts = [unescape(text) for text in line.encode("latin-1").decode("utf-8").split("\t")]
+        found.append(Counted(*texts[:6], *map(int, texts[6:10]), texts[10]))
+    return [each for each in found if all(getattr(each, column) == value for column, value in where.items())]
+
+
+def counted(redis, **where):
+    """How many requests they are."""
+    return sum(each.requests for each in rows(redis, **where))
+
+
+def by(redis, *columns, **where):
+    """{values of these columns: requests}; of one column {value: requests}."""
+    sums = collections.Counter()
+    for each in rows(redis, **where):
+        values = tuple(getattr(each, column) for column in columns)
+        sums[values if len(columns) > 1 else values[0]] += each.requests
+    return dict(sums)
+
+
+def wait_counted(redis, requests, timeout=PATIENCE, **where):
+    """Until the stream has so many requests, and 0.3 s longer: one too many shows as well. How many there are then."""
+    wait_for(lambda: counted(redis, **where) >= requests, timeout, 0.02)
+    time.sleep(0.3)
+    return counted(redis, **where)
+
+
+def last_used(redis):
+    """{key_id: when a request used it last, as nginx wrote it}."""
+    found = {}
+    for line in "".join(batch["keys"] for batch in batches(redis)).split("\n")[:-1]:
+        key_id, when = line.split("\t")
+        found[key_id] = max(when, found.get(key_id, ""))
+    return found
