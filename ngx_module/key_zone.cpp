@@ -18,7 +18,7 @@ namespace {
 constexpr const char* kForm = "write api_key_zone name:size, for example api_key_zone keys:8m;";
 constexpr ngx_uint_t kFewestPages = 16;
 // Changes with every change of ZoneHeader or of what it points to.
-constexpr std::uint32_t kLayout = 4 + (KeyCache::kLayout << 8U) + (usage::UsageSlot::kLayout << 16U);
+constexpr std::uint32_t kLayout = 5 + (KeyCache::kLayout << 8U) + (usage::UsageSlot::kLayout << 16U);
 // The share of the zone in which usage waits for Redis; in a small zone more, for four slots.
 constexpr ngx_uint_t kUsageShare = 16;
 constexpr ngx_uint_t kMostUsageShare = 4;
