@@ -31,9 +31,10 @@ Usage::~Usage() {
 
 void Usage::start() {
     if (own_->is_private()) {
-        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                      "api_key: api_key_zone has no room for the usage of this worker; it is counted outside and would "
-                      "be lost if the worker were killed; make the zone larger");
+        ngx_log_error(
+            NGX_LOG_WARN, ngx_cycle->log, 0,
+            "api_key: api_key_zone has no slot for the usage of this worker, because older workers still have "
+            "them or it is too small; until there is one, usage would be lost if the worker were killed");
     }
     timer_.set(interval_);
     show();
@@ -43,6 +44,7 @@ void Usage::on_time() {
     timer_.set(interval_);  // first: whatever is thrown below, there is a next time
     refused_ = false;
     adopt();
+    move_into_zone();
     if (own_->slot().has_rows() && (!own_->slot().is_backed_up() || own_->slot().is_crowded())) seal_or_spool(*own_);
     if (ngx_current_msec >= next_look_) {
         next_look_ = ngx_current_msec + kLookInterval;
@@ -115,6 +117,18 @@ void Usage::adopt() {
 void Usage::adopt(OwnedSlot slot) {
     adopted_.push_back(std::make_unique<SlotSource>(std::move(slot)));
     ++zone_.counters().usage_slots_adopted;
+}
+
+// Memory of its own dies with the worker. A slot of the zone is better as soon as there is one, even with what another left.
+void Usage::move_into_zone() {
+    if (!own_->is_private()) return;
+    auto better = std::find_if(adopted_.begin(), adopted_.end(), [](const auto& each) { return !each->is_private(); });
+    if (better == adopted_.end()) {
+        auto slot = slots_.take_from_zone();
+        if (!slot) return;
+        better = adopted_.insert(better, std::make_unique<SlotSource>(std::move(*slot)));
+    }
+    std::swap(own_, *better);  // what was counted outside is shipped like what others left
 }
 
 // Slots that others left are done with when they are empty.

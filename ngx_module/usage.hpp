@@ -70,6 +70,7 @@ class Usage final : private RedisLink::Listener {
     bool seal_or_spool(SlotSource& source);
     void adopt();
     void adopt(OwnedSlot slot);
+    void move_into_zone();
     void give_back();
     void report_lost(const char* why) noexcept;
 

@@ -37,6 +37,13 @@ OwnedSlot UsageSlots::take_own() {
     return node != nullptr ? owned(*node) : private_slot();
 }
 
+std::optional<OwnedSlot> UsageSlots::take_from_zone() {
+    SlotNode* node = take_free();
+    if (node == nullptr) node = make_slot();
+    if (node == nullptr) return std::nullopt;
+    return owned(*node);
+}
+
 std::vector<OwnedSlot> UsageSlots::take_dead() {
     std::vector<OwnedSlot> taken;
     while (const SlotNode* node = take_next_dead())

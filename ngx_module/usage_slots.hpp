@@ -31,6 +31,8 @@ class UsageSlots {
     // A slot for this worker: one that is free, a new one, or one whose owner is dead, with what that left. Where the zone
     // has no room, memory of this process. Throws std::bad_alloc.
     OwnedSlot take_own();
+    // A slot of the zone that is free, or a new one; nothing: there is none. Throws std::bad_alloc.
+    std::optional<OwnedSlot> take_from_zone();
     // Slots whose owners are dead, now this worker's. Throws std::bad_alloc, and then takes no more.
     std::vector<OwnedSlot> take_dead();
 
