@@ -64,6 +64,13 @@ void RedisLink::on_down(RedisSocket::Retry retry, const std::string& why) {
     deliver();
 }
 
+// What the requests that end now were for is yet to be shipped.
+bool RedisLink::on_shutdown() {
+    session_.fail_waiting();
+    deliver();
+    return true;
+}
+
 std::string_view RedisLink::output() {
     return session_.output(turn_began());
 }

@@ -241,8 +241,12 @@ RedisSocket::Sent RedisSocket::send(std::string_view bytes, std::size_t* count) 
 }
 
 void RedisSocket::on_readable() {
-    // worker_shutdown_timeout: nginx ends every connection. It stays so, nothing is to wake us.
-    if (connection_->close) return down(Retry::never, "nginx closes its connections");
+    if (connection_->close) {
+        if (state_ != State::up || !owner_.on_shutdown()) return down(Retry::never, "nginx closes its connections");
+        if (connection_ == nullptr) return;
+        connection_->close = 0;
+        connection_->error = 0;
+    }
     if (state_ == State::connecting && !tls_) return;  // the write event tells how the attempt ended
     std::array<char, kReadBytes> buffer;
     do {

@@ -57,6 +57,9 @@ class RedisSocket final : private RedisAddresses::Owner {
         virtual void on_read() = 0;
         // The connection is lost, or could not be made; `why` is fit for the log. The socket tries again by itself.
         virtual void on_down(Retry retry, const std::string& why) = 0;
+        // nginx ends all connections (worker_shutdown_timeout), and then the worker. True: not this one, there is still
+        // something to be said on it. False: on_down(never).
+        virtual bool on_shutdown() { return false; }
 
       protected:
         ~Owner() = default;
