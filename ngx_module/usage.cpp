@@ -50,6 +50,8 @@ void Usage::on_time() {
         next_look_ = ngx_current_msec + kLookInterval;
         look_into_spool();
         look_at_stream();
+    } else if (spool_ != nullptr && spool_->has_more()) {
+        look_into_spool();
     }
     ship();
     give_back();

@@ -102,16 +102,20 @@ bool UsageSpool::has(const std::string& path) const {
 
 UsageSpool::Found UsageSpool::look() {
     Found found;
+    more_ = false;
     const std::unique_ptr<DIR, int (*)(DIR*)> folder(opendir(folder_.c_str()), closedir);
     if (folder == nullptr) {
         found.problem = system_error("cannot read", folder_);
         return found;
     }
     while (const dirent* each = readdir(folder.get())) {
-        if (files_.size() >= kMostFiles) break;
         if (!usage::parse_spool_name(each->d_name)) continue;
         const std::string path = folder_ + "/" + each->d_name;
         if (has(path)) continue;
+        if (files_.size() >= kMostFiles) {
+            more_ = true;
+            break;
+        }
         const std::size_t before = files_.size();
         std::string problem = take(path);
         found.taken += files_.size() - before;

@@ -29,6 +29,8 @@ class UsageSpool final : public UsageSource {
     };
     // Looks for files that nobody sends, and takes some. Throws std::bad_alloc.
     Found look();
+    // There were more than look() takes, and half of those that it took are gone: look again.
+    [[nodiscard]] bool has_more() const noexcept { return more_ && files_.size() <= kMostFiles / 2; }
 
     [[nodiscard]] const std::string& folder() const noexcept { return folder_; }
 
@@ -38,7 +40,7 @@ class UsageSpool final : public UsageSource {
     void free(std::uint64_t end) override;
 
   private:
-    static constexpr std::size_t kMostFiles = 16;  // that one worker sends at a time
+    static constexpr std::size_t kMostFiles = 64;  // that one worker sends at a time
     static constexpr std::size_t kMostFileBytes = std::size_t{1} << 20;
 
     struct File {
@@ -54,6 +56,7 @@ class UsageSpool final : public UsageSource {
 
     const std::string folder_;
     std::deque<File> files_;
+    bool more_ = false;
     std::uint64_t first_ = 0;
     std::string id_text_;  // of the entry
     std::string sealed_text_;
