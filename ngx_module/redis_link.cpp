@@ -55,11 +55,20 @@ void RedisLink::on_down(RedisSocket::Retry retry, const std::string& why) {
     } else {
         session_.fail_all();
     }
-    faults_.report(
-        NGX_LOG_ERR, FaultLog::Kind::link,
-        "Redis at " + socket_.place() + " cannot be used: " + why + "; keys that must be looked up are answered 503");
-    report_notices();
+    if (retry != RedisSocket::Retry::never) {
+        faults_.report(NGX_LOG_ERR, FaultLog::Kind::link,
+                       "Redis at " + socket_.place() + " cannot be used: " + why +
+                           "; keys that must be looked up are answered 503");
+        report_notices();
+    }
     deliver();
+}
+
+// What the requests that end now were for is yet to be shipped.
+bool RedisLink::on_shutdown() {
+    session_.fail_waiting();
+    deliver();
+    return true;
 }
 
 std::string_view RedisLink::output() {

@@ -99,6 +99,7 @@ class RedisLink final : private RedisSocket::Owner {
     [[nodiscard]] std::string why() const override { return session_.why(); }
     void on_read() override;
     void on_down(RedisSocket::Retry retry, const std::string& why) override;
+    bool on_shutdown() override;
 
     void on_time();
     void on_exception() noexcept { socket_.on_exception(); }

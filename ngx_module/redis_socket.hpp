@@ -2,7 +2,7 @@
 // owner's (RedisLink asks for keys).
 //
 //            connect()                        on_up()
-//   down ────────────────▶ connecting ─────────────────────▶ up ──▶ (fault) ──▶ on_down(): at once / later
+//   down ────────────────▶ connecting ─────────────────────▶ up ──▶ (fault) ──▶ on_down(): at once / later / never
 //     ▲                                                                              │
 //     └──────────────── retry timer: 0 ms after a connection that has worked, else back-off
 //
@@ -37,8 +37,8 @@ class RedisSocket final : private RedisAddresses::Owner {
   public:
     // connecting: an attempt is under way, or follows at once; what is to be said may wait for it.
     enum class State : std::uint8_t { down, connecting, up };
-    // When the next attempt is made.
-    enum class Retry : std::uint8_t { at_once, later };
+    // When the next attempt is made. never: nginx closes all connections (worker_shutdown_timeout).
+    enum class Retry : std::uint8_t { at_once, later, never };
 
     class Owner {
       public:
@@ -57,6 +57,9 @@ class RedisSocket final : private RedisAddresses::Owner {
         virtual void on_read() = 0;
         // The connection is lost, or could not be made; `why` is fit for the log. The socket tries again by itself.
         virtual void on_down(Retry retry, const std::string& why) = 0;
+        // nginx ends all connections (worker_shutdown_timeout), and then the worker. True: not this one, there is still
+        // something to be said on it. False: on_down(never).
+        virtual bool on_shutdown() { return false; }
 
       protected:
         ~Owner() = default;

@@ -33,9 +33,10 @@ Usage::~Usage() {
 
 void Usage::start() {
     if (own_->is_private()) {
-        ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                      "api_key: api_key_zone has no room for the usage of this worker; it is counted outside and would "
-                      "be lost if the worker were killed; make the zone larger");
+        ngx_log_error(
+            NGX_LOG_WARN, ngx_cycle->log, 0,
+            "api_key: api_key_zone has no slot for the usage of this worker, because older workers still have "
+            "them or it is too small; until there is one, usage would be lost if the worker were killed");
     }
     if (spool_ != nullptr && access(spool_->folder().c_str(), R_OK | W_OK | X_OK) != 0) {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, ngx_errno,
@@ -54,6 +55,7 @@ void Usage::on_time() {
         next_adoption_ = ngx_current_msec + kAdoptionInterval;
         adopt();
     }
+    move_into_zone();
     if (own_->slot().is_backed_up()) hold_taken(*own_);
     if (own_->slot().has_rows() && (!own_->slot().is_backed_up() || own_->slot().is_crowded())) seal_whatever(*own_);
     if (ngx_current_msec >= next_look_) {
@@ -138,6 +140,18 @@ void Usage::adopt() {
         adopted_.push_back(std::make_unique<SlotSource>(std::move(*slot)));
         ++zone_.counters().usage_slots_adopted;
     }
+}
+
+// Memory of its own dies with the worker. A slot of the zone is better as soon as there is one, even with what another left.
+void Usage::move_into_zone() {
+    if (!own_->is_private()) return;
+    auto better = std::find_if(adopted_.begin(), adopted_.end(), [](const auto& each) { return !each->is_private(); });
+    if (better == adopted_.end()) {
+        auto slot = slots_.take_from_zone();
+        if (!slot) return;
+        better = adopted_.insert(better, std::make_unique<SlotSource>(std::move(*slot)));
+    }
+    std::swap(own_, *better);  // what was counted outside is shipped like what others left
 }
 
 // Slots that others left are done with when they are empty.

@@ -146,8 +146,10 @@ void Usage::show() noexcept {
     gauges.usage_slots = 1 + adopted_.size();
     gauges.private_slots = own_->is_private() ? 1 : 0;
     gauges.usage_batches = own_->end() - own_->first();
-    for (const auto& source : adopted_)
+    for (const auto& source : adopted_) {
+        gauges.private_slots += source->is_private() ? 1 : 0;
         gauges.usage_batches += source->end() - source->first();
+    }
     gauges.spool_files = spool_ != nullptr ? spool_->end() - spool_->first() : 0;
 }
 

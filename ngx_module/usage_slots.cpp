@@ -53,6 +53,13 @@ std::optional<OwnedSlot> UsageSlots::take_dead() {
     }
 }
 
+std::optional<OwnedSlot> UsageSlots::take_from_zone() {
+    SlotNode* node = take_free();
+    if (node == nullptr) node = make_slot();
+    if (node == nullptr) return std::nullopt;
+    return owned(*node);
+}
+
 // The largest.
 SlotNode* UsageSlots::take_free() noexcept {
     for (;;) {

@@ -33,6 +33,8 @@ class UsageSlots {
     // A slot with something in it whose owner is dead, or that nobody has; now this worker's. Throws std::bad_alloc, and then
     // it is nobody's.
     std::optional<OwnedSlot> take_dead();
+    // A slot of the zone that is free, or a new one; nothing: there is none. Throws std::bad_alloc.
+    std::optional<OwnedSlot> take_from_zone();
 
   private:
     SlotNode* take_free() noexcept;

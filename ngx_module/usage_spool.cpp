@@ -120,11 +120,11 @@ UsageSpool::Found UsageSpool::look() {
         return found;
     }
     while (const dirent* each = readdir(folder.get())) {
-        found.more = files_.size() >= kMostFiles;
-        if (found.more) break;
         if (!usage::parse_spool_name(each->d_name)) continue;
         const std::string path = folder_ + "/" + each->d_name;
         if (has(path)) continue;
+        found.more = files_.size() >= kMostFiles;
+        if (found.more) break;
         std::string problem = take(path);
         if (!problem.empty()) found.problem = std::move(problem);
     }

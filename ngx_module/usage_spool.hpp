@@ -32,6 +32,7 @@ class UsageSpool final : public UsageSource {
     };
     // Looks for files that nobody sends, and takes some. Throws std::bad_alloc.
     Found look();
+    // There were more than look() takes, and half of those that it took are gone: look again.
 
     [[nodiscard]] const std::string& folder() const noexcept { return folder_; }
 

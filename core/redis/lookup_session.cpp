@@ -85,6 +85,10 @@ void LookupSession::fail_all() {
     drop(queued_);
 }
 
+void LookupSession::fail_waiting() {
+    for_all_in_line([this](Lookup* lookup) { finish(lookup, Outcome::unavailable); });
+}
+
 // --- asking ----------------------------------------------------------------------------------------------------
 
 LookupSession::Lookup* LookupSession::next_free() {

@@ -155,6 +155,8 @@ class LookupSession {
     void abandon(Lookup* lookup) noexcept;
     // Fails every lookup that still waits (the worker is stopping).
     void fail_all();
+    // The same where the connection goes on: their replies come to nobody.
+    void fail_waiting();
     // Swaps the lookups that are finished since the last call into `done`, which must be empty. An asker may ask or
     // abandon while the owner walks through them: skip those whose asker is null, release() every one.
     void take_done(std::vector<Lookup*>& done) noexcept { done.swap(done_); }
