@@ -39,6 +39,7 @@ http {
         location /cached { proxy_cache pages; proxy_cache_valid 1m; proxy_pass http://llm/json; }
         location /stated { api_key_usage_model $upstream_http_x_model; api_key_usage_tokens $upstream_http_x_in; proxy_pass http://llm/json; }
         location /silent { api_key_usage_model $upstream_http_x_none; api_key_usage_tokens $upstream_http_x_none; proxy_pass http://llm/json; }
+        location /added  { addition_types *; add_before_body /json; proxy_pass http://llm/nothing; }
         location /off    { api_key_usage_response off; proxy_pass http://llm/json; }
         location = /metrics { api_key off; api_key_metrics; }
     }
@@ -134,7 +135,7 @@ def of(key):
 
 
 with Test() as t:
-    keys = [t.key(user=f"user-{n}") for n in range(len(TABLE) + 4)]
+    keys = [t.key(user=f"user-{n}") for n in range(len(TABLE) + 5)]
     redis, port = t.redis(keys=keys), free_port()
     threading.Thread(target=Server(("127.0.0.1", port), Llm).serve_forever, daemon=True).start()
     nginx = t.nginx(CONF, redis=redis, llm=port)
@@ -143,7 +144,7 @@ with Test() as t:
 
     for (path, status, _, result), key in zip(TABLE, keys):
         ask(path, status, result, key, {"Accept-Encoding": "gzip"} if path == "/gzip" else {})
-    again, partial, leaving, other = keys[len(TABLE):]
+    again, partial, leaving, other, inner = keys[len(TABLE):]
     ask("/cached", 200, "found", again)            # once more, out of nginx's cache
     t.is_([r["path"] for r in asked].count("/json"), 6, "nginx asked the upstream once for what it caches")
 
@@ -163,7 +164,11 @@ with Test() as t:
         client.socket.recv(100)
     t.ok(wait_for(lambda: results()["malformed"] == before["malformed"] + 1), "a client that leaves: the rest was never seen")
 
-    t.is_(usage.wait_counted(redis, len(TABLE) + 6), len(TABLE) + 6, "all are counted")
+    before = results()
+    t.ok(nginx.get("/added", inner).text.count("prompt_tokens") > 1, "an answer that has another one in front, of a subrequest")
+    t.is_(results()["absent"], before["absent"] + 1, "which is not looked at")
+
+    t.is_(usage.wait_counted(redis, len(TABLE) + 7), len(TABLE) + 7, "all are counted")
     for (path, _, expected, _), key in zip(TABLE, keys):
         t.is_(of(key), (1, expected), f"{path}: model and tokens")
-    t.is_((of(again), of(partial), of(leaving)), ((1, GPT), (2, NONE), (1, ("gpt", 0, 0, 0))), "and of the last ones")
+    t.is_((of(again), of(partial), of(leaving), of(inner)), ((1, GPT), (2, NONE), (1, ("gpt", 0, 0, 0)), (1, NONE)), "and of the last ones")
