@@ -34,7 +34,7 @@ http {
         location /gzip   { gzip on; gzip_types *; gzip_proxied any; proxy_pass http://llm/json; }
         location /disk   { proxy_buffers 2 4k; proxy_buffer_size 4k; proxy_busy_buffers_size 4k; limit_rate 4m; proxy_pass http://llm/large; }
         location /flow   { proxy_buffering off; proxy_pass http://llm/large; }
-        location /slow   { proxy_buffering off; limit_rate 50k; proxy_pass http://llm/large; }
+        location /slow   { proxy_buffering off; proxy_pass http://llm/halted; }
         location /file/  { sendfile on; alias %DIR%/; }
         location /cached { proxy_cache pages; proxy_cache_valid 1m; proxy_pass http://llm/json; }
         location /stated { api_key_usage_model $upstream_http_x_model; api_key_usage_tokens $upstream_http_x_in; proxy_pass http://llm/json; }
@@ -57,6 +57,7 @@ RESPONSES = ('event: response.completed\ndata: {"type": "response.completed", "r
 ANSWERS = {
     "/json": (200, {"Content-Type": JSON, "X-Model": "stated", "X-In": "77"}, WHOLE.encode()),
     "/large": (200, {"Content-Type": JSON}, LARGE.encode()),
+    "/halted": (200, {"Content-Type": JSON}, WHOLE.encode()),
     "/events": (200, {"Content-Type": EVENTS}, STREAM.encode()),
     "/responses": (200, {"Content-Type": EVENTS}, RESPONSES.encode()),
     "/unasked": (200, {"Content-Type": EVENTS}, (CHUNK % "" * 3 + "data: [DONE]\n\n").encode()),
@@ -100,6 +101,8 @@ class Llm(socketserver.StreamRequestHandler):
         lines = [f"HTTP/1.0 {status} x", *(f"{name}: {value}" for name, value in headers.items())]
         self.wfile.write("\r\n".join(lines).encode() + b"\r\n\r\n")
         for first in range(0, len(body), piece := max(len(body) // 50, 7)):
+            if first > len(body) // 2 and request["path"] == "/halted":
+                left.wait(20)
             self.wfile.write(body[first:first + piece])
 
 
@@ -110,7 +113,7 @@ class Server(socketserver.ThreadingTCPServer):
         """nginx may hang up."""
 
 
-asked = []
+asked, left = [], threading.Event()
 
 
 def results():
@@ -161,8 +164,11 @@ with Test() as t:
     t.is_(results(), before, "are not looked at")
     with nginx.connect() as client:
         client.send(request_bytes(path="/slow", key=leaving))
-        client.socket.recv(100)
+        received = b""
+        while b'"gpt"' not in received:
+            received += client.socket.recv(100)
     t.ok(wait_for(lambda: results()["malformed"] == before["malformed"] + 1), "a client that leaves: the rest was never seen")
+    left.set()
 
     before = results()
     t.ok(nginx.get("/added", inner).text.count("prompt_tokens") > 1, "an answer that has another one in front, of a subrequest")
