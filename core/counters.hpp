@@ -82,6 +82,7 @@ struct Counters {
     std::uint64_t usage_batches_repeated;  // sent again, because Redis may have lost them
     std::uint64_t usage_batches_spooled;
     std::uint64_t usage_batches_replayed;  // out of the spool
+    std::uint64_t usage_batches_hurried;   // freed before Redis had had time to make them safe, for want of room
     std::uint64_t usage_spool_failures;
     std::uint64_t usage_slots_adopted;                     // from workers that died
     std::array<std::uint64_t, kResponseUsages> responses;  // that api_key_usage_response looked at, by what it found

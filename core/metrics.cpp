@@ -164,7 +164,8 @@ void add_shipping(Page& page, const Counters& c) {
                   {"event=\"refused\"", c.usage_batches_refused},
                   {"event=\"repeated\"", c.usage_batches_repeated},
                   {"event=\"spooled\"", c.usage_batches_spooled},
-                  {"event=\"replayed\"", c.usage_batches_replayed}});
+                  {"event=\"replayed\"", c.usage_batches_replayed},
+                  {"event=\"hurried\"", c.usage_batches_hurried}});
     page.counter("usage_spool_failures_total", "Batches that could not be written to the spool, or read from it.",
                  c.usage_spool_failures);
     page.counter("usage_slots_adopted_total", "Slots taken over from workers that died.", c.usage_slots_adopted);

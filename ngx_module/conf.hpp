@@ -81,6 +81,7 @@ struct LocationConf {
     ngx_http_complex_value_t* usage_tokens_in;  // api_key_usage_tokens
     ngx_http_complex_value_t* usage_tokens_out;
     ngx_http_complex_value_t* usage_cost;  // api_key_usage_cost
+    bool names_values;                     // any of model, tokens and cost
     ngx_uint_t response_usage;             // api_key_usage_response: a ResponseUsage
     usage::Label endpoint_label;           // where it takes no variables; in the configuration's pool
     usage::Label model_label;

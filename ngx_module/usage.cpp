@@ -21,7 +21,7 @@ Usage::Usage(const MainConf& conf, RedisLink& link, KeyZone& zone)
       slots_(*conf.zone),
       own_(std::make_unique<SlotSource>(slots_.take_own())),
       timer_(*this, &Usage::on_time, "usage timer"),
-      crowded_(*this, &Usage::on_crowded, "usage slot is crowded") {
+      filled_(*this, &Usage::on_filled, "usage slot was full") {
     if (conf.spool.len != 0) spool_ = std::make_unique<UsageSpool>(std::string(view(conf.spool)));
     link_.add_listener(*this);
     generation_ = link_.usage_generation();
@@ -49,7 +49,7 @@ void Usage::start() {
 
 void Usage::on_time() {
     timer_.set(interval_);  // first: whatever is thrown below, there is a next time
-    refused_ = false;
+    refused_ = stuck_ = false;
     adopt();
     if (own_->slot().has_rows() && (!own_->slot().is_backed_up() || own_->slot().is_crowded())) seal_or_spool(*own_);
     if (ngx_current_msec >= next_look_) {
@@ -63,9 +63,7 @@ void Usage::on_time() {
     show();
 }
 
-void Usage::on_crowded() {
-    if (!own_->slot().is_crowded()) return;
-    seal_or_spool(*own_);
+void Usage::on_filled() {
     ship();
 }
 
@@ -92,13 +90,15 @@ void Usage::report_lost(const char* why) noexcept {
     });
 }
 
-// A request needs a row, and there is none: now, whatever it takes.
+// A request needs a row, and there is none: now, whatever it takes. But not for each request again where it was in vain,
+// since to find that out means to write all rows.
 bool Usage::make_room() noexcept {
-    return guarded(ngx_cycle->log, "full usage slot", false, [this] {
-        const bool sealed = seal_or_spool(*own_);
-        if (sealed) crowded_.post();
-        return sealed;
-    });
+    if (stuck_) return false;
+    const bool sealed =
+        guarded(ngx_cycle->log, "full usage slot", false, [this] { return seal_or_spool(*own_) || seal_hurriedly(); });
+    stuck_ = !sealed;
+    if (sealed) filled_.post();
+    return sealed;
 }
 
 bool Usage::seal(SlotSource& source) {
@@ -114,6 +114,19 @@ bool Usage::seal_or_spool(SlotSource& source) {
     const std::uint64_t half = source.first() + (source.end() - source.first() + 1) / 2;
     if (!spool(source, half)) return false;
     return seal(source) || (spool(source, source.end()) && seal(source));
+}
+
+// Batches that Redis has taken make room before it can be sure not to lose them: else requests are lost for sure. The older
+// half of all first.
+bool Usage::seal_hurriedly() {
+    for (;;) {
+        const std::uint64_t taken = own_->shipment().taken() - own_->first();
+        const std::uint64_t count = std::min(taken, (own_->end() - own_->first() + 1) / 2);
+        if (count == 0) return false;
+        zone_.counters().usage_batches_hurried += count;
+        own_->free(own_->first() + count);
+        if (seal(*own_)) return true;
+    }
 }
 
 void Usage::adopt() {

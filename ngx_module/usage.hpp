@@ -60,7 +60,7 @@ class Usage final : private RedisLink::Listener {
     void on_link_down() override;
 
     void on_time();
-    void on_crowded();
+    void on_filled();
     void on_exception() noexcept;
 
     // usage.cpp: counting and sealing.
@@ -68,6 +68,7 @@ class Usage final : private RedisLink::Listener {
     [[nodiscard]] bool make_room() noexcept;
     bool seal(SlotSource& source);
     bool seal_or_spool(SlotSource& source);
+    bool seal_hurriedly();
     void adopt();
     void adopt(OwnedSlot slot);
     void give_back();
@@ -104,12 +105,14 @@ class Usage final : private RedisLink::Listener {
     std::deque<Sent> under_way_;    // on this connection, in the order of their answers
     std::uint64_t generation_ = 0;  // of the link, when it was last looked at
     bool refused_ = false;          // by Redis: nothing more is sent until the timer fires
+    bool wary_ = false;             // since then: one is tried before the others follow
     bool spool_has_more_ = false;   // perhaps
+    bool stuck_ = false;            // no room can be made before Redis takes something, or the timer fires
     ngx_msec_t next_look_ = 0;
     std::vector<redis::LookupSession::Shipped> answers_;  // scratch
 
     WorkerEvent<Usage> timer_;
-    WorkerEvent<Usage> crowded_;
+    WorkerEvent<Usage> filled_;
 };
 
 }  // namespace apikey::ngx

@@ -113,7 +113,7 @@ void capture_usage(ngx_http_request_t* r, RequestCtx& ctx) noexcept {
         record.endpoint = endpoint_of(r, conf, endpoint);
         record.model = conf.no_model;
         add_response(r, ctx, record, response_model);
-        add_values(r, conf, record, model);
+        if (conf.names_values) add_values(r, conf, record, model);
     }
     this_worker()->usage.count(record);
 }

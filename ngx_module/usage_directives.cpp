@@ -161,6 +161,7 @@ void finish_usage(ngx_conf_t* cf, LocationConf& conf) {
     conf.no_model = make_label(cf, "");
     if (conf.usage_model != nullptr && !takes_variables(*conf.usage_model))
         conf.model_label = make_label(cf, view(conf.usage_model->value));
+    conf.names_values = conf.usage_model != nullptr || conf.usage_tokens_in != nullptr || conf.usage_cost != nullptr;
 }
 
 }  // namespace apikey::ngx

@@ -26,7 +26,8 @@ void Usage::ship() {
 
 void Usage::ship_from(UsageSource& source) {
     while (const auto number = source.shipment().next(source.end())) {
-        if (refused_ || !link_.ship(source.entry(*number), *number)) return;
+        if (refused_ || (wary_ && !under_way_.empty())) return;
+        if (!link_.ship(source.entry(*number), *number)) return;
         under_way_.push_back({&source, *number});
         source.shipment().sent(*number);
     }
@@ -58,8 +59,11 @@ void Usage::take_answers() {
         const Sent sent = under_way_.front();  // answers come in the order of what was sent
         under_way_.pop_front();
         sent.source->shipment().answered(sent.number, answer.taken, turn_began());
-        refused_ = refused_ || !answer.taken;
-        if (answer.taken) ++zone_.counters().usage_batches_taken;
+        wary_ = !answer.taken;
+        refused_ = refused_ || wary_;
+        if (!answer.taken) continue;
+        ++zone_.counters().usage_batches_taken;
+        stuck_ = false;
     }
     answers_.clear();
 }
@@ -71,6 +75,7 @@ void Usage::free_settled() {
         if (end == source.first()) return;
         if (&source == spool_.get()) zone_.counters().usage_batches_replayed += end - source.first();
         source.free(end);
+        stuck_ = false;
     });
 }
 
@@ -153,7 +158,7 @@ void Usage::wait_for_redis(ngx_msec_t most) {
 
 void Usage::stop() {
     timer_.cancel();
-    crowded_.cancel();
+    filled_.cancel();
     adopt();
     seal_or_spool(*own_);
     for (const auto& source : adopted_)

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "core/decimal.hpp"
+#include "core/usage/byte_run.hpp"
 
 namespace apikey::usage {
 
@@ -82,17 +83,16 @@ std::optional<BatchId> parse_batch_id(std::string_view text) {
 }
 
 LineWriter& LineWriter::text(std::string_view value) noexcept {
-    std::size_t written = 0;
-    for (std::size_t at = 0; at < value.size(); ++at) {
-        const char escape = escape_of(value[at]);
-        if (escape == 0) continue;
-        put(value.data() + written, at - written);
+    for (;;) {
+        const std::size_t plain = run_before<ControlsAnd<'\\'>>(value);
+        put(value.data(), plain);
+        if (plain == value.size()) return *this;
+        const char byte = value[plain];
+        const char escape = escape_of(byte);
         const std::array<char, 2> pair = {'\\', escape};
-        put(pair.data(), pair.size());
-        written = at + 1;
+        put(escape != 0 ? pair.data() : &byte, escape != 0 ? 2 : 1);
+        value.remove_prefix(plain + 1);
     }
-    put(value.data() + written, value.size() - written);
-    return *this;
 }
 
 LineWriter& LineWriter::word(std::string_view value) noexcept {

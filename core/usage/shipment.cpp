@@ -46,11 +46,17 @@ std::uint64_t Shipment::lost() {
     return send_again([](State state) { return state == State::taken; });
 }
 
+template <class Is>
+std::uint64_t Shipment::first_that(Is is) const {
+    return first_ + static_cast<std::uint64_t>(std::find_if(entries_.begin(), entries_.end(), is) - entries_.begin());
+}
+
 std::uint64_t Shipment::settled(redis::Millis heard) const {
-    const auto unsettled = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& each) {
-        return each.state != State::taken || heard - each.taken_at < kSettle;
-    });
-    return first_ + static_cast<std::uint64_t>(unsettled - entries_.begin());
+    return first_that([&](const Entry& each) { return each.state != State::taken || heard - each.taken_at < kSettle; });
+}
+
+std::uint64_t Shipment::taken() const {
+    return first_that([](const Entry& each) { return each.state != State::taken; });
 }
 
 void Shipment::freed(std::uint64_t end) {

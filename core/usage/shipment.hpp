@@ -39,6 +39,8 @@ class Shipment {
 
     // Batches below this number may be freed, when Redis was last heard from at `heard`.
     [[nodiscard]] std::uint64_t settled(redis::Millis heard) const;
+    // Those below this number Redis has taken, settled or not.
+    [[nodiscard]] std::uint64_t taken() const;
     // They are: all below `end`.
     void freed(std::uint64_t end);
 
@@ -55,6 +57,8 @@ class Shipment {
     Entry& entry(std::uint64_t number) { return entries_[number - first_]; }
     template <class Which>
     std::uint64_t send_again(Which which);
+    template <class Is>
+    [[nodiscard]] std::uint64_t first_that(Is is) const;
 
     std::deque<Entry> entries_;  // of first_ and those behind it, as far as they were ever sent
     std::uint64_t first_;

@@ -32,7 +32,12 @@ std::uint64_t word_at(const char* place) noexcept {
 inline bool is_text(const char* place, std::size_t bytes, std::string_view text) noexcept {
     if (bytes != text.size()) return false;
     const char* const other = text.data();
-    if (bytes < 8) return bytes == 0 || std::memcmp(place, other, bytes) == 0;
+    if (bytes < 8) {
+        std::size_t same = 0;
+        while (same < bytes && place[same] == other[same])
+            ++same;
+        return same == bytes;
+    }
     std::uint64_t differences = word_at(place + bytes - 8) ^ word_at(other + bytes - 8);
     for (std::size_t at = 0; at < bytes - 8; at += 8)
         differences |= word_at(place + at) ^ word_at(other + at);
