@@ -23,6 +23,10 @@ std::string random_zone_id() {
     return id;
 }
 
+bool holds_something(const usage::UsageSlot& slot) noexcept {
+    return slot.has_rows() || slot.first() != slot.next();
+}
+
 }  // namespace
 
 UsageSlots::UsageSlots(ngx_shm_zone_t& zone) noexcept
@@ -38,11 +42,15 @@ OwnedSlot UsageSlots::take_own() {
     return node != nullptr ? owned(*node) : private_slot();
 }
 
-std::vector<OwnedSlot> UsageSlots::take_dead() {
-    std::vector<OwnedSlot> taken;
-    while (const SlotNode* node = take_next_dead())
-        taken.push_back(owned(*node));
-    return taken;
+std::optional<OwnedSlot> UsageSlots::take_dead() {
+    const SlotNode* node = take_next_dead();
+    if (node == nullptr) return std::nullopt;
+    try {
+        return owned(*node);
+    } catch (...) {
+        usage::UsageSlot(node->memory).release();
+        throw;
+    }
 }
 
 // The largest.
@@ -86,7 +94,7 @@ SlotNode* UsageSlots::take_next_dead() noexcept {
     for (SlotNode* node = header_.slots.load(std::memory_order_acquire); node != nullptr; node = node->next) {
         usage::UsageSlot slot(node->memory);
         const usage::Owner owner = slot.owner();
-        if (owner == 0 || owner == me_ || is_running(owner)) continue;
+        if (owner == 0 ? !holds_something(slot) : owner == me_ || is_running(owner)) continue;
         if (slot.take(owner, me_)) return node;
     }
     return nullptr;
