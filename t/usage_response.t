@@ -34,11 +34,12 @@ http {
         location /gzip   { gzip on; gzip_types *; gzip_proxied any; proxy_pass http://llm/json; }
         location /disk   { proxy_buffers 2 4k; proxy_buffer_size 4k; proxy_busy_buffers_size 4k; limit_rate 4m; proxy_pass http://llm/large; }
         location /flow   { proxy_buffering off; proxy_pass http://llm/large; }
-        location /slow   { proxy_buffering off; limit_rate 50k; proxy_pass http://llm/large; }
+        location /slow   { proxy_buffering off; proxy_pass http://llm/halted; }
         location /file/  { sendfile on; alias %DIR%/; }
         location /cached { proxy_cache pages; proxy_cache_valid 1m; proxy_pass http://llm/json; }
         location /stated { api_key_usage_model $upstream_http_x_model; api_key_usage_tokens $upstream_http_x_in; proxy_pass http://llm/json; }
         location /silent { api_key_usage_model $upstream_http_x_none; api_key_usage_tokens $upstream_http_x_none; proxy_pass http://llm/json; }
+        location /added  { addition_types *; add_before_body /json; proxy_buffering off; proxy_pass http://llm/halted; }
         location /off    { api_key_usage_response off; proxy_pass http://llm/json; }
         location = /metrics { api_key off; api_key_metrics; }
     }
@@ -56,6 +57,7 @@ RESPONSES = ('event: response.completed\ndata: {"type": "response.completed", "r
 ANSWERS = {
     "/json": (200, {"Content-Type": JSON, "X-Model": "stated", "X-In": "77"}, WHOLE.encode()),
     "/large": (200, {"Content-Type": JSON}, LARGE.encode()),
+    "/halted": (200, {"Content-Type": JSON}, WHOLE.encode()),
     "/events": (200, {"Content-Type": EVENTS}, STREAM.encode()),
     "/responses": (200, {"Content-Type": EVENTS}, RESPONSES.encode()),
     "/unasked": (200, {"Content-Type": EVENTS}, (CHUNK % "" * 3 + "data: [DONE]\n\n").encode()),
@@ -99,6 +101,8 @@ class Llm(socketserver.StreamRequestHandler):
         lines = [f"HTTP/1.0 {status} x", *(f"{name}: {value}" for name, value in headers.items())]
         self.wfile.write("\r\n".join(lines).encode() + b"\r\n\r\n")
         for first in range(0, len(body), piece := max(len(body) // 50, 7)):
+            if first > len(body) // 2 and request["path"] == "/halted":
+                left.wait(20)
             self.wfile.write(body[first:first + piece])
 
 
@@ -109,7 +113,7 @@ class Server(socketserver.ThreadingTCPServer):
         """nginx may hang up."""
 
 
-asked = []
+asked, left = [], threading.Event()
 
 
 def results():
@@ -134,7 +138,7 @@ def of(key):
 
 
 with Test() as t:
-    keys = [t.key(user=f"user-{n}") for n in range(len(TABLE) + 4)]
+    keys = [t.key(user=f"user-{n}") for n in range(len(TABLE) + 5)]
     redis, port = t.redis(keys=keys), free_port()
     threading.Thread(target=Server(("127.0.0.1", port), Llm).serve_forever, daemon=True).start()
     nginx = t.nginx(CONF, redis=redis, llm=port)
@@ -143,7 +147,7 @@ with Test() as t:
 
     for (path, status, _, result), key in zip(TABLE, keys):
         ask(path, status, result, key, {"Accept-Encoding": "gzip"} if path == "/gzip" else {})
-    again, partial, leaving, other = keys[len(TABLE):]
+    again, partial, leaving, other, inner = keys[len(TABLE):]
     ask("/cached", 200, "found", again)            # once more, out of nginx's cache
     t.is_([r["path"] for r in asked].count("/json"), 6, "nginx asked the upstream once for what it caches")
 
@@ -160,10 +164,26 @@ with Test() as t:
     t.is_(results(), before, "are not looked at")
     with nginx.connect() as client:
         client.send(request_bytes(path="/slow", key=leaving))
-        client.socket.recv(100)
+        received = b""
+        while b'"gpt"' not in received:
+            received += client.socket.recv(100)
     t.ok(wait_for(lambda: results()["malformed"] == before["malformed"] + 1), "a client that leaves: the rest was never seen")
+    left.set()
 
-    t.is_(usage.wait_counted(redis, len(TABLE) + 6), len(TABLE) + 6, "all are counted")
+    # A subrequest's answer comes in the middle of this one.
+    left.clear()
+    before = results()
+    with nginx.connect() as client:
+        client.send(request_bytes(path="/added", key=inner, headers=[("Connection", "close")]))
+        received = b""
+        while b"total_tokens" not in received:
+            received += client.socket.recv(1000)
+        left.set()
+        received += client.rest()
+    t.is_(received.count(b"total_tokens"), 2, "an answer with another one in front, of a subrequest")
+    t.is_((results()["found"], results()["malformed"]), (before["found"] + 1, before["malformed"]), "which is not looked at")
+
+    t.is_(usage.wait_counted(redis, len(TABLE) + 7), len(TABLE) + 7, "all are counted")
     for (path, _, expected, _), key in zip(TABLE, keys):
         t.is_(of(key), (1, expected), f"{path}: model and tokens")
-    t.is_((of(again), of(partial), of(leaving)), ((1, GPT), (2, NONE), (1, ("gpt", 0, 0, 0))), "and of the last ones")
+    t.is_((of(again), of(partial), of(leaving), of(inner)), ((1, GPT), (2, NONE), (1, ("gpt", 0, 0, 0)), (1, GPT)), "and of the last ones")

@@ -55,7 +55,7 @@ with Test() as t:
     nginx.quit()
     redis("DEL", usage.STREAM)
 
-    # In 1m a slot has 64k at most (on a machine of one processor), and a batch a seventh of that.
+    # In 1m a slot has 64k at most, and a batch a seventh of that.
     long, longest = t.key(user="u" * 1000), t.key(user="v" * 4000, id="i" * 4000)
     redis.add(long, longest)
     nginx = t.nginx(CONF, redis=redis, size="1m", interval="100ms")
