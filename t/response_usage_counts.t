@@ -71,7 +71,7 @@ TABLE = [
     ("no_usage", of_stream(None, None), SSE, "m", ZERO, "absent"),
     ("array", as_json([1, 2]), {}, "", ZERO, "malformed"),
     ("text", b"model: m", {}, "", ZERO, "malformed"),
-    ("empty", b"", {}, "", ZERO, "malformed"),
+    ("empty", b"", {}, "", ZERO, ""),
     ("negative", WHOLE.replace(b": 19,", b": -19,"), {}, "m", ZERO, "malformed"),
     ("fraction", WHOLE.replace(b": 19,", b": 19.5,"), {}, "m", ZERO, "malformed"),
     ("cut_json", WHOLE, {"most": len(WHOLE) - 2}, "m", ZERO, "malformed"),
