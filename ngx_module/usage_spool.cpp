@@ -20,6 +20,7 @@ namespace {
 
 constexpr mode_t kMode = 0640;
 constexpr std::string_view kBadSuffix = ".bad";
+constexpr time_t kOldDraft = 3600;  // seconds; writing one takes milliseconds
 
 class Descriptor {
   public:
@@ -83,7 +84,7 @@ std::optional<std::string> UsageSpool::write(const Entry& entry) {
     if (!id || !sealed) return "a batch without an id";
     const usage::SpooledBatch batch{*id, static_cast<std::int64_t>(*sealed), entry.keys, entry.rows};
     const std::string path = folder_ + "/" + usage::spool_name(batch.id);
-    const std::string draft = path + "." + std::to_string(ngx_pid) + ".tmp";
+    const std::string draft = folder_ + "/" + usage::spool_draft_name(batch.id, static_cast<std::uint64_t>(ngx_pid));
     {
         const Descriptor file(open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, kMode));
         if (!file) return system_error("cannot create", draft);
@@ -106,6 +107,13 @@ std::optional<std::string> UsageSpool::sync() {
     return std::nullopt;
 }
 
+// Its worker was killed while it wrote; the batch is still where it was taken from.
+void UsageSpool::remove_old_draft(const std::string& path) {
+    struct stat info{};
+    if (lstat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return;
+    if (ngx_time() - info.st_mtime > kOldDraft) unlink(path.c_str());
+}
+
 bool UsageSpool::has(const std::string& path) const {
     if (std::find(done_with_.begin(), done_with_.end(), path) != done_with_.end()) return true;
     return std::any_of(files_.begin(), files_.end(), [&](const File& file) { return file.path == path; });
@@ -120,8 +128,9 @@ UsageSpool::Found UsageSpool::look() {
         return found;
     }
     while (const dirent* each = readdir(folder.get())) {
-        if (!usage::parse_spool_name(each->d_name)) continue;
         const std::string path = folder_ + "/" + each->d_name;
+        if (usage::is_spool_draft_name(each->d_name)) remove_old_draft(path);
+        if (!usage::parse_spool_name(each->d_name)) continue;
         if (has(path)) continue;
         found.more = files_.size() >= kMostFiles;
         if (found.more) break;

@@ -51,6 +51,7 @@ class UsageSpool final : public UsageSource {
         std::string bytes;
         usage::SpooledBatch batch;  // views into `bytes`
     };
+    static void remove_old_draft(const std::string& path);
     [[nodiscard]] bool has(const std::string& path) const;
     // Empty: it is ours now, or somebody else's; else what is wrong with it.
     std::string take(const std::string& path);

@@ -9,6 +9,7 @@ namespace apikey::usage {
 namespace {
 
 constexpr std::string_view kMagic = "api-key-usage 1 ";
+constexpr std::string_view kDraftSuffix = ".tmp";
 constexpr std::size_t kIdWords = 3;
 constexpr std::size_t kWords = kIdWords + 3;
 
@@ -27,6 +28,18 @@ std::optional<BatchId> parse_spool_name(std::string_view name) {
     std::string id(name);
     std::replace(id.begin(), id.end(), '-', ' ');
     return parse_batch_id(id);
+}
+
+std::string spool_draft_name(const BatchId& id, std::uint64_t pid) {
+    return spool_name(id).append(".").append(std::to_string(pid)).append(kDraftSuffix);
+}
+
+bool is_spool_draft_name(std::string_view name) {
+    if (!name.ends_with(kDraftSuffix)) return false;
+    name.remove_suffix(kDraftSuffix.size());
+    const std::size_t dot = name.rfind('.');
+    return dot != std::string_view::npos && parse_decimal(name.substr(dot + 1)) &&
+           parse_spool_name(name.substr(0, dot));
 }
 
 std::string spool_file(const SpooledBatch& batch) {

@@ -50,6 +50,17 @@ TEST(SpoolFile, RefusesOtherForms) {
     EXPECT_TRUE(parse_spool_file("api-key-usage 1 " + kZone + " 3 41 5 0 0\n"));
 }
 
+TEST(SpoolName, DraftsAreNoFiles) {
+    const std::string draft = spool_draft_name({kZone, 3, 41}, 17);
+    EXPECT_EQ(draft, kZone + "-3-41.usage.17.tmp");
+    EXPECT_TRUE(is_spool_draft_name(draft));
+    EXPECT_FALSE(parse_spool_name(draft));
+    for (const char* suffix :
+         {"-3-41.usage", "-3-41.usage.tmp", "-3-41.usage.x.tmp", "-3-41.17.tmp", "-3-41.usage.17.bad"})
+        EXPECT_FALSE(is_spool_draft_name(kZone + suffix)) << suffix;
+    EXPECT_FALSE(is_spool_draft_name(".tmp"));
+}
+
 TEST(SpoolName, NamesTheBatch) {
     const BatchId id{kZone, 3, 41};
     EXPECT_EQ(spool_name(id), kZone + "-3-41.usage");

@@ -131,7 +131,8 @@ def judge(t, parts, spool, chaos, ledger, seed):
 
 def what_is_left(parts, spool):
     """Where usage is still on its way."""
-    left = [f"{name} in the spool" for name in os.listdir(spool)]
+    # What a worker was killed over stays there for an hour, as .tmp; its batch is somewhere else.
+    left = [f"{name} in the spool" for name in os.listdir(spool) if not name.endswith(".tmp")]
     left += [f"{parts.redis('XLEN', usage.STREAM)} entries in the stream"] if not usage.is_empty(parts.redis) else []
     try:
         pending = parts.nginx.metrics()["usage_batches_pending"]

@@ -36,7 +36,7 @@ class Chaos:
         self.began = time.monotonic()
         self.events = {                    # how often, of what
             self.kill_worker: (8, None), self.kill_all_workers: (2, None), self.reload: (5, None), self.upgrade: (2, None),
-            self.restart_nginx: (3, None),
+            self.restart_nginx: (5, None),
             self.end_redis: (5, "redis"), self.kill_connections: (4, "redis"),
             self.cut_connections: (4, "proxy"), self.spoil_replies: (5, "proxy"), self.silence: (2, "proxy"),
             self.refuse_connections: (2, "proxy"),
