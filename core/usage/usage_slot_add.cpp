@@ -31,7 +31,7 @@ std::uint64_t word_at(const char* place) noexcept {
 }
 
 // Fewer than eight, all of them.
-std::uint64_t few_bytes(const char* place, std::size_t bytes) noexcept {
+inline std::uint64_t few_bytes(const char* place, std::size_t bytes) noexcept {
     if (bytes >= 4) {
         std::array<std::uint32_t, 2> halves;  // they may overlap
         std::memcpy(&halves[0], place, 4);
