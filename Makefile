@@ -3,7 +3,7 @@
 # Variables: BUILD=release|sanitize   NGINX_SRC=dir (an nginx source tree instead of Debian's nginx-dev)
 #            T='t/a.t t/b.t' (make test: only these)   ONCE=1 (make demo: stop after the tour)
 #            ROWS='cached redis' SECONDS=5 ROUNDS=5 REVOCATIONS=1000 (make bench: see bench/README.md)
-#            SECONDS=60 (make fuzz: for each target)
+#            SECONDS=60 (make fuzz: for each target)   SECONDS=60 SEEDS='1 2 3' COUNT=20 (make chaos)
 SHELL := /bin/bash
 BUILD ?= release
 DEBIAN_SRC := /usr/share/nginx/src
@@ -77,6 +77,9 @@ bench: benchable all ## measure beside bare nginx, Lua, HAProxy and bare libpq: 
 
 benchable:
 	@$(if $(filter-out build,$(DIR)),echo "make bench knows only the release build for Debian's nginx: its peer is Debian's Lua" >&2; exit 1)
+
+chaos: all ## usage while everything is killed, restarted and cut off, by seeds: SECONDS=60 for each of SEEDS='1 2 3', or COUNT=20
+	@APIKEY_BUILD=$(CURDIR)/$(DIR) CHAOS_SECONDS=$(or $(SECONDS),60) COUNT=$(or $(COUNT),5) tests/chaos $(SEEDS)
 
 soak: all ## everything at once for SECONDS=600: clients, revocations, reloads, ends of Redis
 	@APIKEY_BUILD=$(CURDIR)/$(DIR) SECONDS=$(or $(SECONDS),600) tests/soak

@@ -19,7 +19,7 @@ std::size_t plain_bytes(std::string_view text) noexcept {
         std::memcpy(&word, text.data() + at, sizeof(word));
         if (((word | (word - kOnes)) & kHigh) != 0) break;  // a high bit, or a zero byte that borrows one
     }
-    while (at < text.size() && text[at] > 0)
+    while (at < text.size() && static_cast<signed char>(text[at]) > 0)
         ++at;
     return at;
 }

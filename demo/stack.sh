@@ -60,6 +60,9 @@ start_apikeyd() {
 postgres: $POSTGRES
 redis: redis://127.0.0.1:$REDIS_PORT/0
 listen: unix:$RUN/apikeyd.sock
+usage:
+  prices:
+    gpt-4o-mini: {input: 0.15, output: 0.60}    # per million tokens
 YAML
     "$APIKEY_BUILD/apikeyctl" --config "$RUN/apikeyd.yaml" migrate > "$RUN/migrate.log" 2>&1 ||
         { cat "$RUN/migrate.log" >&2; return 1; }

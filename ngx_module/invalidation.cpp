@@ -54,7 +54,7 @@ void Invalidation::came_up() {
     }
 }
 
-void Invalidation::on_down(RedisSocket::Retry retry, const std::string& why) {
+void Invalidation::on_down(RedisSocket::Retry /*retry*/, const std::string& why) {
     session_.disconnected();
     watch_.unsubscribed();
     if (std::exchange(is_up_, false)) link_.end_registration();
@@ -62,7 +62,7 @@ void Invalidation::on_down(RedisSocket::Retry retry, const std::string& why) {
     zone_.counters().gauges.subscription_up = zone_.counters().gauges.watching = 0;
     if (farewell_ping_ != 0 || ngx_exiting) return socket_.close();
     // Where lookups fail, too, the link has said so.
-    if (retry == RedisSocket::Retry::never || link_.run_id().empty()) return;
+    if (link_.run_id().empty()) return;
     faults_.report(NGX_LOG_ERR, FaultLog::Kind::subscription,
                    "the subscription to changes at " + socket_.place() + " is down: " + why +
                        "; cached keys are looked up before they are used");

@@ -18,14 +18,14 @@ namespace {
 constexpr const char* kForm = "write api_key_zone name:size, for example api_key_zone keys:8m;";
 constexpr ngx_uint_t kFewestPages = 16;
 // Changes with every change of ZoneHeader or of what it points to.
-constexpr std::uint32_t kLayout = 5 + (KeyCache::kLayout << 8U) + (usage::UsageSlot::kLayout << 16U);
-// The share of the zone in which usage waits for Redis; in a small zone more, for four slots.
+constexpr std::uint32_t kLayout = 6 + (KeyCache::kLayout << 8U) + (usage::UsageSlot::kLayout << 16U);
+// The share of the zone in which usage waits for Redis; in a small zone more, for two small slots for each processor.
 constexpr ngx_uint_t kUsageShare = 16;
 constexpr ngx_uint_t kMostUsageShare = 4;
-constexpr std::size_t kFewSlots = 4;
+constexpr std::size_t kSmallSlotBytes = std::size_t{48} << 10;
 constexpr std::size_t kMostSlotBytes = std::size_t{8} << 20;
 // Left to what else is made while nginx runs: a block of counters per worker.
-constexpr ngx_uint_t kReservedShare = 32;
+constexpr ngx_uint_t kReservedShare = 128;
 constexpr ngx_uint_t kFewestReservedPages = 4;
 constexpr int kSpins = 2000;  // some 10 microseconds; the mutex is held for less
 constexpr int kLockAttempts = 8;
@@ -44,13 +44,13 @@ KeyCache cache_of(const ZoneHeader& header) noexcept {
 
 // Slots are made when workers need them (usage_slots.cpp). After a reload there are two workers for each processor.
 ngx_uint_t plan_usage(const ngx_slab_pool_t& pool, ZoneHeader& header) noexcept {
-    const std::size_t few = kFewSlots * usage::UsageSlot::kFewestBytes / ngx_pagesize;
+    const std::size_t slots = 2 * static_cast<std::size_t>(std::max<ngx_int_t>(ngx_ncpu, 2));
+    const std::size_t few = slots * kSmallSlotBytes / ngx_pagesize;
     const ngx_uint_t pages =
         std::max<ngx_uint_t>(pool.pfree / kUsageShare, std::min<ngx_uint_t>(pool.pfree / kMostUsageShare, few));
     const std::size_t bytes = pages * ngx_pagesize;
-    if (bytes < usage::UsageSlot::kFewestBytes) return 0;
-    const std::size_t share = bytes / (2 * static_cast<std::size_t>(std::max<ngx_int_t>(ngx_ncpu, 1)));
-    const std::size_t slot = std::clamp(share, usage::UsageSlot::kFewestBytes, kMostSlotBytes);
+    if (bytes < kSmallSlotBytes) return 0;
+    const std::size_t slot = std::clamp(bytes / slots, kSmallSlotBytes, kMostSlotBytes);
     header.slot_bytes = slot / ngx_pagesize * ngx_pagesize;
     return pages;
 }
@@ -143,7 +143,7 @@ namespace {
 UsageStream stream_of(ZoneHeader& header) noexcept {
     const auto read = [](auto& word) { return std::atomic_ref(word).load(std::memory_order_relaxed); };
     UsageStream& stream = header.stream;
-    return {read(stream.entries), read(stream.dead), read(stream.waits_since), read(stream.seen)};
+    return {read(stream.entries), read(stream.dead), read(stream.waits_since), read(stream.seen), read(stream.asked)};
 }
 
 }  // namespace
@@ -192,6 +192,7 @@ void KeyZone::set_usage_stream(const UsageStream& stream) noexcept {
     write(header_.stream.dead, stream.dead);
     write(header_.stream.waits_since, stream.waits_since);
     write(header_.stream.seen, stream.seen);
+    write(header_.stream.asked, stream.asked);
 }
 
 Coverage& KeyZone::coverage() noexcept {

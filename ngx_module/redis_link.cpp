@@ -55,12 +55,10 @@ void RedisLink::on_down(RedisSocket::Retry retry, const std::string& why) {
     } else {
         session_.fail_all();
     }
-    if (retry != RedisSocket::Retry::never) {
-        faults_.report(NGX_LOG_ERR, FaultLog::Kind::link,
-                       "Redis at " + socket_.place() + " cannot be used: " + why +
-                           "; keys that must be looked up are answered 503");
-        report_notices();
-    }
+    faults_.report(
+        NGX_LOG_ERR, FaultLog::Kind::link,
+        "Redis at " + socket_.place() + " cannot be used: " + why + "; keys that must be looked up are answered 503");
+    report_notices();
     deliver();
 }
 
@@ -203,7 +201,7 @@ void RedisLink::deliver() {
     if (!delivering_.empty()) return;  // an outer call is at it
     for (session_.take_done(delivering_); !delivering_.empty(); session_.take_done(delivering_)) {
         for (Lookup* lookup : delivering_) {
-            if (lookup->asker != nullptr)
+            if (lookup->asker != nullptr && serving_)
                 this_worker()->lookups.answered(*static_cast<Flight*>(lookup->asker), *lookup);
             session_.release(lookup);
         }

@@ -82,6 +82,10 @@ class RedisLink final : private RedisSocket::Owner {
         return session_.take_usage_state();
     }
     [[nodiscard]] bool is_up() const noexcept { return socket_.state() == RedisSocket::State::up; }
+    // The worker exits: no request is resumed any more.
+    void stop_serving() noexcept { serving_ = false; }
+    // Something was thrown: the connection is made anew.
+    void give_up() noexcept { socket_.on_exception(); }
     // For a worker that exits: see RedisSocket.
     bool wait_for_bytes(ngx_msec_t most) { return socket_.wait_for_bytes(most); }
 
@@ -107,6 +111,7 @@ class RedisLink final : private RedisSocket::Owner {
     Counters& counters_;
     redis::LookupSession session_;
     FaultLog faults_;
+    bool serving_ = true;
     bool was_proven_ = false;  // this connection has served
     std::vector<Lookup*> delivering_;
     std::vector<std::int64_t> confirmed_;  // scratch

@@ -166,13 +166,11 @@ void RedisSocket::fail(const std::string& why) {
 
 void RedisSocket::down(Retry retry, const std::string& why) {
     close();
-    if (retry != Retry::never) {
-        if (retry == Retry::at_once) state_ = State::connecting;
-        // A name with several addresses: each is tried before anybody waits.
-        const bool another = addresses_.next();
-        const bool no_pause = retry == Retry::at_once || another;
-        retry_timer_.set(no_pause ? 0 : static_cast<ngx_msec_t>(backoff_.next_ms()));
-    }
+    if (retry == Retry::at_once) state_ = State::connecting;
+    // A name with several addresses: each is tried before anybody waits.
+    const bool another = addresses_.next();
+    const bool no_pause = retry == Retry::at_once || another;
+    retry_timer_.set(no_pause ? 0 : static_cast<ngx_msec_t>(backoff_.next_ms()));
     owner_.on_down(retry, why);
 }
 
@@ -241,8 +239,13 @@ RedisSocket::Sent RedisSocket::send(std::string_view bytes, std::size_t* count) 
 }
 
 void RedisSocket::on_readable() {
-    // worker_shutdown_timeout: nginx ends every connection. It stays so, nothing is to wake us.
-    if (connection_->close) return down(Retry::never, "nginx closes its connections");
+    // worker_shutdown_timeout: nginx ends every connection. This one is needed to the end: what requests that were cut off
+    // have used goes over it.
+    if (connection_->close) {
+        connection_->close = 0;
+        connection_->error = 0;
+        return;
+    }
     if (state_ == State::connecting && !tls_) return;  // the write event tells how the attempt ended
     std::array<char, kReadBytes> buffer;
     do {

@@ -2,7 +2,7 @@
 // owner's (RedisLink asks for keys).
 //
 //            connect()                        on_up()
-//   down ────────────────▶ connecting ─────────────────────▶ up ──▶ (fault) ──▶ on_down(): at once / later / never
+//   down ────────────────▶ connecting ─────────────────────▶ up ──▶ (fault) ──▶ on_down(): at once / later
 //     ▲                                                                              │
 //     └──────────────── retry timer: 0 ms after a connection that has worked, else back-off
 //
@@ -37,8 +37,8 @@ class RedisSocket final : private RedisAddresses::Owner {
   public:
     // connecting: an attempt is under way, or follows at once; what is to be said may wait for it.
     enum class State : std::uint8_t { down, connecting, up };
-    // When the next attempt is made. never: nginx closes all connections (worker_shutdown_timeout).
-    enum class Retry : std::uint8_t { at_once, later, never };
+    // When the next attempt is made.
+    enum class Retry : std::uint8_t { at_once, later };
 
     class Owner {
       public:

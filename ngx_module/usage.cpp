@@ -50,8 +50,12 @@ void Usage::start() {
 void Usage::on_time() {
     timer_.set(interval_);  // first: whatever is thrown below, there is a next time
     refused_ = stuck_ = false;
-    adopt();
-    if (own_->slot().has_rows() && (!own_->slot().is_backed_up() || own_->slot().is_crowded())) seal_or_spool(*own_);
+    if (ngx_current_msec >= next_adoption_) {
+        next_adoption_ = ngx_current_msec + kAdoptionInterval;
+        adopt();
+    }
+    if (own_->slot().is_backed_up()) hold_taken(*own_);
+    if (own_->slot().has_rows() && (!own_->slot().is_backed_up() || own_->slot().is_crowded())) seal_whatever(*own_);
     if (ngx_current_msec >= next_look_) {
         next_look_ = ngx_current_msec + kLookInterval;
         spool_has_more_ = true;
@@ -67,7 +71,9 @@ void Usage::on_filled() {
     ship();
 }
 
+// What was thrown may have left a question without its answer, or the other way round.
 void Usage::on_exception() noexcept {
+    link_.give_up();
     if (!timer_.is_set()) timer_.set(interval_);
 }
 
@@ -94,8 +100,7 @@ void Usage::report_lost(const char* why) noexcept {
 // since to find that out means to write all rows.
 bool Usage::make_room() noexcept {
     if (stuck_) return false;
-    const bool sealed =
-        guarded(ngx_cycle->log, "full usage slot", false, [this] { return seal_or_spool(*own_) || seal_hurriedly(); });
+    const bool sealed = guarded(ngx_cycle->log, "full usage slot", false, [this] { return seal_whatever(*own_); });
     stuck_ = !sealed;
     if (sealed) filled_.post();
     return sealed;
@@ -108,41 +113,37 @@ bool Usage::seal(SlotSource& source) {
     return true;
 }
 
-// Where the ring is full, its oldest batches make room: the first half, or all.
-bool Usage::seal_or_spool(SlotSource& source) {
+// Where the ring is full, what Redis has taken makes room; then, while Redis takes nothing, the oldest batches go to the spool,
+// the first half or all.
+bool Usage::seal_whatever(SlotSource& source) {
+    if (seal(source)) return true;
+    hold_taken(source);
     if (seal(source)) return true;
     const std::uint64_t half = source.first() + (source.end() - source.first() + 1) / 2;
     if (!spool(source, half)) return false;
     return seal(source) || (spool(source, source.end()) && seal(source));
 }
 
-// Batches that Redis has taken make room before it can be sure not to lose them: else requests are lost for sure. The older
-// half of all first.
-bool Usage::seal_hurriedly() {
-    for (;;) {
-        const std::uint64_t taken = own_->shipment().taken() - own_->first();
-        const std::uint64_t count = std::min(taken, (own_->end() - own_->first() + 1) / 2);
-        if (count == 0) return false;
-        zone_.counters().usage_batches_hurried += count;
-        own_->free(own_->first() + count);
-        if (seal(*own_)) return true;
+// Batches that Redis has taken, and may still lose for some seconds, leave the ring.
+void Usage::hold_taken(SlotSource& source) {
+    for (std::uint64_t number = source.first(); number < source.shipment().taken(); ++number) {
+        if (!held_.hold(source.entry(number), turn_began())) ++zone_.counters().usage_batches_hurried;
+        source.free(number + 1);
     }
 }
 
+// One by one: what throws meanwhile leaves a slot to nobody, and it is found again.
 void Usage::adopt() {
-    for (OwnedSlot& slot : slots_.take_dead())
-        adopt(std::move(slot));
-}
-
-void Usage::adopt(OwnedSlot slot) {
-    adopted_.push_back(std::make_unique<SlotSource>(std::move(slot)));
-    ++zone_.counters().usage_slots_adopted;
+    while (auto slot = slots_.take_dead()) {
+        adopted_.push_back(std::make_unique<SlotSource>(std::move(*slot)));
+        ++zone_.counters().usage_slots_adopted;
+    }
 }
 
 // Slots that others left are done with when they are empty.
 void Usage::give_back() {
     for (const auto& source : adopted_) {
-        if (source->slot().has_rows()) seal_or_spool(*source);
+        if (source->slot().has_rows()) seal_whatever(*source);
     }
     std::erase_if(adopted_, [this](const std::unique_ptr<SlotSource>& source) {
         const auto is_its = [&](const Sent& sent) { return sent.source == source.get(); };

@@ -50,6 +50,7 @@ class Usage final : private RedisLink::Listener {
     }
 
   private:
+    static constexpr ngx_msec_t kAdoptionInterval = 1000;
     static constexpr ngx_msec_t kLookInterval = 5000;  // into the spool, and at the stream
     static constexpr ngx_msec_t kFarewell = 800;       // less where there is a spool
     static constexpr ngx_msec_t kSpoolFarewell = 300;
@@ -67,10 +68,9 @@ class Usage final : private RedisLink::Listener {
     void count_rare(const usage::Record& record, usage::UsageSlot::Addition done) noexcept;
     [[nodiscard]] bool make_room() noexcept;
     bool seal(SlotSource& source);
-    bool seal_or_spool(SlotSource& source);
-    bool seal_hurriedly();
+    bool seal_whatever(SlotSource& source);
+    void hold_taken(SlotSource& source);
     void adopt();
-    void adopt(OwnedSlot slot);
     void give_back();
     void report_lost(const char* why) noexcept;
 
@@ -79,14 +79,16 @@ class Usage final : private RedisLink::Listener {
     void ship_from(UsageSource& source);
     void take_answers();
     void free_settled();
-    bool spool(SlotSource& source, std::uint64_t end);
+    bool spool(UsageSource& source, std::uint64_t end);
     void look_into_spool();
     void look_at_stream();
+    void take_look();
+    void keep_what_is_left();
     void show() noexcept;
     void wait_for_redis(ngx_msec_t most);
-    [[nodiscard]] bool all_taken() const;
+    [[nodiscard]] bool all_taken();
     template <class Visit>
-    void for_each_source(Visit visit) const;
+    void for_each_source(Visit visit);
 
     struct Sent {
         UsageSource* source;
@@ -100,13 +102,16 @@ class Usage final : private RedisLink::Listener {
     UsageSlots slots_;
     std::unique_ptr<SlotSource> own_;
     std::vector<std::unique_ptr<SlotSource>> adopted_;
+    HeldSource held_;
     std::unique_ptr<UsageSpool> spool_;  // null: none
 
     std::deque<Sent> under_way_;    // on this connection, in the order of their answers
     std::uint64_t generation_ = 0;  // of the link, when it was last looked at
     bool refused_ = false;          // by Redis: nothing more is sent until the timer fires
+    bool wary_ = false;             // since then: one is tried before the others follow
     bool spool_has_more_ = false;   // perhaps
     bool stuck_ = false;            // no room can be made before Redis takes something, or the timer fires
+    ngx_msec_t next_adoption_ = 0;
     ngx_msec_t next_look_ = 0;
     std::vector<redis::LookupSession::Shipped> answers_;  // scratch
 

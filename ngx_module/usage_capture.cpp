@@ -54,8 +54,9 @@ void add_values(ngx_http_request_t* r, const LocationConf& conf, usage::Record& 
     record.cost = number_of(r, conf.usage_cost, usage::parse_cost);
 }
 
-void add_response(RequestCtx& ctx, usage::Record& record, Scratch& scratch) noexcept {
-    if (ctx.response == nullptr) return;
+// Of a whole answer: nginx may have made a part of it (206) after its header had passed.
+void add_response(const ngx_http_request_t* r, RequestCtx& ctx, usage::Record& record, Scratch& scratch) noexcept {
+    if (ctx.response == nullptr || r->headers_out.status != NGX_HTTP_OK) return;
     const usage::LlmUsage* response = finish_response(ctx);
     if (response == nullptr) return;
     record.tokens_in = response->tokens().in;
@@ -111,7 +112,7 @@ void capture_usage(ngx_http_request_t* r, RequestCtx& ctx) noexcept {
         record.success = is_success(r);
         record.endpoint = endpoint_of(r, conf, endpoint);
         record.model = conf.no_model;
-        add_response(ctx, record, response_model);
+        add_response(r, ctx, record, response_model);
         if (conf.names_values) add_values(r, conf, record, model);
     }
     this_worker()->usage.count(record);

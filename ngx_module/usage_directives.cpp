@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "core/usage/cost.hpp"
 #include "core/utf8.hpp"
 #include "ngx_module/conf_words.hpp"
 #include "ngx_module/guard.hpp"
@@ -33,6 +34,22 @@ usage::Label make_label(ngx_conf_t* cf, std::string_view text) {
 
 bool takes_variables(const ngx_http_complex_value_t& value) noexcept {
     return value.lengths != nullptr;
+}
+
+// Word `index` as a number that may hold variables: a `$` that was forgotten shows now, not in what is counted. An empty
+// word is none. Null: what is wrong with it is logged.
+template <class Parse>
+ngx_http_complex_value_t* compile_number(ngx_conf_t* cf, ngx_uint_t index, Parse parse, const char* what) {
+    ngx_http_complex_value_t* const value = compile(cf, index);
+    if (value == nullptr || takes_variables(*value) || value->value.len == 0 || parse(view(value->value))) return value;
+    wrong(cf, "\"" + std::string(view(value->value)) + "\" is " + what);
+    return nullptr;
+}
+
+ngx_http_complex_value_t* compile_tokens(ngx_conf_t* cf, ngx_uint_t index) {
+    return compile_number(cf, index, usage::parse_tokens,
+                          "no count of tokens; write a variable, for example api_key_usage_tokens "
+                          "$upstream_http_x_tokens_in $upstream_http_x_tokens_out;");
 }
 
 }  // namespace
@@ -87,11 +104,22 @@ char* set_usage_tokens(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
     auto& location = *static_cast<LocationConf*>(conf);
     if (location.usage_tokens_in != nullptr) return const_cast<char*>("is duplicate");
     return guarded(cf, "api_key_usage_tokens", [&]() -> char* {
-        location.usage_tokens_in = compile(cf, 1);
+        location.usage_tokens_in = compile_tokens(cf, 1);
         if (location.usage_tokens_in == nullptr) return static_cast<char*>(NGX_CONF_ERROR);
         if (cf->args->nelts == 2) return NGX_CONF_OK;
-        location.usage_tokens_out = compile(cf, 2);
+        location.usage_tokens_out = compile_tokens(cf, 2);
         return location.usage_tokens_out != nullptr ? NGX_CONF_OK : static_cast<char*>(NGX_CONF_ERROR);
+    });
+}
+
+char* set_usage_cost(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
+    auto& location = *static_cast<LocationConf*>(conf);
+    if (location.usage_cost != nullptr) return const_cast<char*>("is duplicate");
+    return guarded(cf, "api_key_usage_cost", [&]() -> char* {
+        location.usage_cost = compile_number(cf, 1, usage::parse_cost,
+                                             "no cost; write a variable or a decimal number, for example "
+                                             "api_key_usage_cost $upstream_http_x_cost;");
+        return location.usage_cost != nullptr ? NGX_CONF_OK : static_cast<char*>(NGX_CONF_ERROR);
     });
 }
 

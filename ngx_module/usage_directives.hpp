@@ -9,6 +9,7 @@ char* set_usage_interval(ngx_conf_t* cf, ngx_command_t* command, void* conf) noe
 char* set_spool(ngx_conf_t* cf, ngx_command_t* command, void* conf) noexcept;
 char* set_usage_value(ngx_conf_t* cf, ngx_command_t* command, void* conf) noexcept;  // command->offset says which
 char* set_usage_tokens(ngx_conf_t* cf, ngx_command_t* command, void* conf) noexcept;
+char* set_usage_cost(ngx_conf_t* cf, ngx_command_t* command, void* conf) noexcept;
 char* set_usage_response(ngx_conf_t* cf, ngx_command_t* command, void* conf) noexcept;
 
 // What a location says nothing of is as in the one around it.

@@ -2,6 +2,7 @@
 #include "ngx_module/ngx.hpp"
 // nginx first
 #include <algorithm>
+#include <stdexcept>
 #include <utility>
 
 #include "ngx_module/clock.hpp"
@@ -11,10 +12,11 @@
 namespace apikey::ngx {
 
 template <class Visit>
-void Usage::for_each_source(Visit visit) const {
+void Usage::for_each_source(Visit visit) {
     visit(*own_);
     for (const auto& source : adopted_)
         visit(*source);
+    visit(held_);
     if (spool_ != nullptr) visit(*spool_);
 }
 
@@ -26,8 +28,9 @@ void Usage::ship() {
 
 void Usage::ship_from(UsageSource& source) {
     while (const auto number = source.shipment().next(source.end())) {
-        if (refused_ || !link_.ship(source.entry(*number), *number)) return;
-        under_way_.push_back({&source, *number});
+        if (refused_ || (wary_ && !under_way_.empty())) return;
+        under_way_.push_back({&source, *number});  // first: what throws later ends the connection
+        if (!link_.ship(source.entry(*number), *number)) return under_way_.pop_back();
         source.shipment().sent(*number);
     }
 }
@@ -49,16 +52,21 @@ void Usage::on_link_read() {
             [&](UsageSource& source) { zone_.counters().usage_batches_repeated += source.shipment().lost(); });
     }
     free_settled();
+    take_look();
     ship();
 }
 
 void Usage::take_answers() {
     link_.take_shipped(answers_);
     for (const auto& answer : answers_) {
-        const Sent sent = under_way_.front();  // answers come in the order of what was sent
+        // They come in the order of what was sent; else the connection is of no use any more.
+        if (under_way_.empty() || under_way_.front().number != answer.cookie)
+            throw std::logic_error("an answer too many");
+        const Sent sent = under_way_.front();
         under_way_.pop_front();
         sent.source->shipment().answered(sent.number, answer.taken, turn_began());
-        refused_ = refused_ || !answer.taken;
+        wary_ = !answer.taken;
+        refused_ = refused_ || wary_;
         if (!answer.taken) continue;
         ++zone_.counters().usage_batches_taken;
         stuck_ = false;
@@ -79,20 +87,21 @@ void Usage::free_settled() {
 
 // --- to the spool ------------------------------------------------------------------------------------------------
 
-// Batches below `end`. False: not all of them.
-bool Usage::spool(SlotSource& source, std::uint64_t end) {
+// Batches below `end`. False: they are not all there for sure, and stay where they are.
+bool Usage::spool(UsageSource& source, std::uint64_t end) {
     if (spool_ == nullptr) return false;
-    for (std::uint64_t number = source.first(); number < end; ++number) {
-        const usage::Batch batch = source.slot().batch(number);
-        const auto failed = spool_->write({source.id(number), batch.sealed, batch.keys, batch.rows});
-        if (failed) {
-            ++zone_.counters().usage_spool_failures;
-            faults_.report(NGX_LOG_ERR, FaultLog::Kind::spool, "api_key_spool: " + *failed);
-            return false;
-        }
-        ++zone_.counters().usage_batches_spooled;
-        source.free(number + 1);
+    if (source.first() == end) return true;
+    std::optional<std::string> failed;
+    for (std::uint64_t number = source.first(); number < end && !failed; ++number)
+        failed = spool_->write(source.entry(number));
+    if (!failed) failed = spool_->sync();
+    if (failed) {
+        ++zone_.counters().usage_spool_failures;
+        faults_.report(NGX_LOG_ERR, FaultLog::Kind::spool, "api_key_spool: " + *failed);
+        return false;
     }
+    zone_.counters().usage_batches_spooled += end - source.first();
+    source.free(end);
     return true;
 }
 
@@ -110,18 +119,26 @@ void Usage::look_into_spool() {
 
 // One worker's look is enough for all.
 void Usage::look_at_stream() {
+    UsageStream stream = zone_.usage_stream();
+    const std::int64_t now = unix_ms();
+    if (now - stream.asked < static_cast<std::int64_t>(kLookInterval) && now >= stream.asked) return;
+    stream.asked = now;
+    zone_.set_usage_stream(stream);
+    link_.ask_usage_state();
+}
+
+void Usage::take_look() {
+    const auto state = link_.take_usage_state();
+    if (!state) return;
     const UsageStream last = zone_.usage_stream();
-    if (const auto state = link_.take_usage_state()) {
-        UsageStream seen{state->entries, state->dead, 0, unix_ms()};
-        if (state->oldest_pending) {
-            seen.waits_since = *state->oldest_pending;
-        } else if (state->entries != 0) {  // nobody has read them
-            seen.waits_since = last.waits_since != 0 ? last.waits_since : seen.seen;
-        }
-        zone_.set_usage_stream(seen);
+    UsageStream stream{state->entries, state->dead, 0, unix_ms(), last.asked};
+    if (state->oldest_pending) {
+        stream.waits_since = *state->oldest_pending;
+    } else if (stream.entries != 0) {  // nobody has read them; where they have become fewer, some have been applied
+        const bool still_wait = last.waits_since != 0 && stream.entries >= last.entries;
+        stream.waits_since = still_wait ? last.waits_since : stream.seen;
     }
-    if (unix_ms() - last.seen >= static_cast<std::int64_t>(kLookInterval) || unix_ms() < last.seen)
-        link_.ask_usage_state();
+    zone_.set_usage_stream(stream);
 }
 
 void Usage::show() noexcept {
@@ -136,7 +153,7 @@ void Usage::show() noexcept {
 
 // --- the end -----------------------------------------------------------------------------------------------------
 
-bool Usage::all_taken() const {
+bool Usage::all_taken() {
     bool all = true;
     for_each_source([&](UsageSource& source) { all = all && source.shipment().all_taken(source.end()); });
     return all;
@@ -157,25 +174,38 @@ void Usage::wait_for_redis(ngx_msec_t most) {
 void Usage::stop() {
     timer_.cancel();
     filled_.cancel();
+    link_.stop_serving();
     adopt();
-    seal_or_spool(*own_);
+    seal_whatever(*own_);
     for (const auto& source : adopted_)
-        seal_or_spool(*source);
+        seal_whatever(*source);
     if (!all_taken()) wait_for_redis(spool_ != nullptr ? kSpoolFarewell : kFarewell);
+    keep_what_is_left();
+}
+
+// Also what Redis has taken goes to the spool, since nobody will see whether it stays there.
+void Usage::keep_what_is_left() {
     std::uint64_t left = 0;
-    for_each_source([&](UsageSource& source) {
-        if (&source == spool_.get()) return;
-        auto& slot = static_cast<SlotSource&>(source);
-        const bool safe = slot.shipment().all_taken(slot.end());
-        if (!spool(slot, slot.end()) && !safe) left += slot.end() - slot.first();
-        if (slot.first() == slot.end() && !slot.slot().has_rows()) slot.slot().release();
-    });
+    const auto keep = [&](UsageSource& source) {
+        const bool is_safe = source.shipment().all_taken(source.end());
+        if (!spool(source, source.end()) && !is_safe) left += source.end() - source.first();
+    };
+    keep(held_);
+    const auto keep_slot = [&](SlotSource& source) {
+        keep(source);
+        if (source.slot().has_rows()) ++left;  // for which its ring had no room
+        if (source.first() == source.end() && !source.slot().has_rows()) source.slot().release();
+    };
+    keep_slot(*own_);
+    for (const auto& source : adopted_)
+        keep_slot(*source);
     if (left == 0) return;
-    ngx_log_error(
-        NGX_LOG_WARN, ngx_cycle->log, 0,
-        "api_key: Redis has not taken %uL batches of usage before this worker ended; the next worker that uses this "
-        "zone sends them, but where none follows they are lost; api_key_spool would keep them",
-        left);
+    ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                  "api_key: Redis has not taken %uL batches of usage before this worker ended; %s", left,
+                  own_->is_private()
+                      ? "they are lost, since api_key_zone had no room for them; api_key_spool would keep them"
+                      : "the next worker that uses this zone sends them, but where none follows they are "
+                        "lost; api_key_spool would keep them");
 }
 
 }  // namespace apikey::ngx

@@ -23,6 +23,10 @@ std::string random_zone_id() {
     return id;
 }
 
+bool holds_something(const usage::UsageSlot& slot) noexcept {
+    return slot.has_rows() || slot.first() != slot.next();
+}
+
 }  // namespace
 
 UsageSlots::UsageSlots(ngx_shm_zone_t& zone) noexcept
@@ -30,37 +34,53 @@ UsageSlots::UsageSlots(ngx_shm_zone_t& zone) noexcept
       header_(*static_cast<ZoneHeader*>(zone.data)),
       me_(this_process()) {}
 
+// The dead one's first: a worker that dies again and again needs no more than the slot of one, however long Redis is away.
 OwnedSlot UsageSlots::take_own() {
-    SlotNode* node = take_free();
+    SlotNode* node = take_next_dead();
+    if (node == nullptr) node = take_free();
     if (node == nullptr) node = make_slot();
-    if (node == nullptr) node = take_next_dead();
     return node != nullptr ? owned(*node) : private_slot();
 }
 
-std::vector<OwnedSlot> UsageSlots::take_dead() {
-    std::vector<OwnedSlot> taken;
-    while (const SlotNode* node = take_next_dead())
-        taken.push_back(owned(*node));
-    return taken;
+std::optional<OwnedSlot> UsageSlots::take_dead() {
+    const SlotNode* node = take_next_dead();
+    if (node == nullptr) return std::nullopt;
+    try {
+        return owned(*node);
+    } catch (...) {
+        usage::UsageSlot(node->memory).release();
+        throw;
+    }
 }
 
+// The largest.
 SlotNode* UsageSlots::take_free() noexcept {
-    for (SlotNode* node = header_.slots.load(std::memory_order_acquire); node != nullptr; node = node->next) {
-        usage::UsageSlot slot(node->memory);
-        if (slot.owner() == 0 && slot.take(0, me_)) return node;
+    for (;;) {
+        SlotNode* found = nullptr;
+        for (SlotNode* node = header_.slots.load(std::memory_order_acquire); node != nullptr; node = node->next) {
+            if (usage::UsageSlot(node->memory).owner() != 0) continue;
+            if (found == nullptr || node->bytes > found->bytes) found = node;
+        }
+        if (found == nullptr || usage::UsageSlot(found->memory).take(0, me_)) return found;
     }
-    return nullptr;
 }
 
 SlotNode* UsageSlots::make_slot() noexcept {
     if (header_.slot_bytes == 0) return nullptr;
     ngx_shmtx_lock(&pool_.mutex);
     auto* node = static_cast<SlotNode*>(ngx_slab_calloc_locked(&pool_, sizeof(SlotNode)));
-    void* memory = node != nullptr ? ngx_slab_alloc_locked(&pool_, header_.slot_bytes) : nullptr;
-    if (memory != nullptr && usage::UsageSlot::create(memory, header_.slot_bytes)) {
+    std::size_t bytes = header_.slot_bytes;
+    void* memory = node != nullptr ? ngx_slab_alloc_locked(&pool_, bytes) : nullptr;
+    // Workers that drain, and what dead ones left while Redis is away, may hold more slots than were planned: a small one
+    // in the zone is better than a large one that dies with its worker.
+    for (; node != nullptr && memory == nullptr && bytes / 2 >= usage::UsageSlot::kFewestBytes;) {
+        bytes /= 2;
+        memory = ngx_slab_alloc_locked(&pool_, bytes);
+    }
+    if (memory != nullptr && usage::UsageSlot::create(memory, bytes)) {
         SlotNode* const head = header_.slots.load(std::memory_order_relaxed);
         usage::UsageSlot(memory).take(0, me_);
-        *node = {head, head != nullptr ? head->number + 1 : 0, memory};
+        *node = {head, head != nullptr ? head->number + 1 : 0, memory, bytes};
         header_.slots.store(node, std::memory_order_release);  // others walk the list without the mutex
     } else if (node != nullptr) {
         ngx_slab_free_locked(&pool_, node);
@@ -74,7 +94,7 @@ SlotNode* UsageSlots::take_next_dead() noexcept {
     for (SlotNode* node = header_.slots.load(std::memory_order_acquire); node != nullptr; node = node->next) {
         usage::UsageSlot slot(node->memory);
         const usage::Owner owner = slot.owner();
-        if (owner == 0 || owner == me_ || is_running(owner)) continue;
+        if (owner == 0 ? !holds_something(slot) : owner == me_ || is_running(owner)) continue;
         if (slot.take(owner, me_)) return node;
     }
     return nullptr;

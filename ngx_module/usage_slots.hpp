@@ -5,7 +5,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "core/usage/usage_slot.hpp"
 #include "ngx_module/ngx.hpp"
@@ -28,11 +27,12 @@ class UsageSlots {
     // `zone` outlives it: the cycle's. Make it in the worker.
     explicit UsageSlots(ngx_shm_zone_t& zone) noexcept;
 
-    // A slot for this worker: one that is free, a new one, or one whose owner is dead, with what that left. Where the zone
+    // A slot for this worker: one whose owner is dead, with what that left, one that is free, or a new one. Where the zone
     // has no room, memory of this process. Throws std::bad_alloc.
     OwnedSlot take_own();
-    // Slots whose owners are dead, now this worker's. Throws std::bad_alloc, and then takes no more.
-    std::vector<OwnedSlot> take_dead();
+    // A slot with something in it whose owner is dead, or that nobody has; now this worker's. Throws std::bad_alloc, and then
+    // it is nobody's.
+    std::optional<OwnedSlot> take_dead();
 
   private:
     SlotNode* take_free() noexcept;

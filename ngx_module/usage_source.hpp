@@ -5,6 +5,7 @@
 #include <array>
 #include <charconv>
 #include <cstdint>
+#include <deque>
 #include <string>
 
 #include "core/redis/lookup_session.hpp"
@@ -64,6 +65,50 @@ class SlotSource final : public UsageSource {
     OwnedSlot owned_;
     std::string id_text_;  // of the entry
     std::string sealed_text_;
+};
+
+// Batches that Redis has taken, and may still lose: where the slot needs their room, they wait here, in memory of this process,
+// until they are safe. They are lost where Redis loses them and this worker is killed within the same moments.
+class HeldSource final : public UsageSource {
+  public:
+    static constexpr std::size_t kMostBytes = std::size_t{8} << 20;
+
+    HeldSource() : UsageSource(0) {}
+
+    // False: there are too many already. Throws std::bad_alloc, and then nothing has changed.
+    bool hold(const Entry& entry, redis::Millis now) {
+        Held held{std::string(entry.batch), std::string(entry.sealed), std::string(entry.keys),
+                  std::string(entry.rows)};
+        if (bytes_ + held.bytes() > kMostBytes) return false;
+        batches_.push_back(std::move(held));
+        bytes_ += batches_.back().bytes();
+        shipment().sent(end() - 1);
+        shipment().answered(end() - 1, true, now);
+        return true;
+    }
+
+    [[nodiscard]] std::uint64_t first() const override { return first_; }
+    [[nodiscard]] std::uint64_t end() const override { return first_ + batches_.size(); }
+    Entry entry(std::uint64_t number) override {
+        const Held& held = batches_[number - first_];
+        return {held.id, held.sealed, held.keys, held.rows};
+    }
+    void free(std::uint64_t end) override {
+        for (; first_ < end; ++first_) {
+            bytes_ -= batches_.front().bytes();
+            batches_.pop_front();
+        }
+        shipment().freed(end);
+    }
+
+  private:
+    struct Held {
+        std::string id, sealed, keys, rows;
+        [[nodiscard]] std::size_t bytes() const noexcept { return keys.size() + rows.size(); }
+    };
+    std::deque<Held> batches_;
+    std::uint64_t first_ = 0;
+    std::size_t bytes_ = 0;
 };
 
 }  // namespace apikey::ngx

@@ -2,6 +2,8 @@
 // nginx first
 #include "ngx_module/usage_spool.hpp"
 
+#include "core/decimal.hpp"
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
@@ -75,7 +77,11 @@ UsageSpool::~UsageSpool() {
         close(file.descriptor);
 }
 
-std::optional<std::string> UsageSpool::write(const usage::SpooledBatch& batch) {
+std::optional<std::string> UsageSpool::write(const Entry& entry) {
+    const auto id = usage::parse_batch_id(entry.batch);
+    const auto sealed = parse_decimal(entry.sealed);
+    if (!id || !sealed) return "a batch without an id";
+    const usage::SpooledBatch batch{*id, static_cast<std::int64_t>(*sealed), entry.keys, entry.rows};
     const std::string path = folder_ + "/" + usage::spool_name(batch.id);
     const std::string draft = path + "." + std::to_string(ngx_pid) + ".tmp";
     {
@@ -92,16 +98,22 @@ std::optional<std::string> UsageSpool::write(const usage::SpooledBatch& batch) {
         unlink(draft.c_str());
         return failed;
     }
+    return std::nullopt;
+}
+
+std::optional<std::string> UsageSpool::sync() {
     if (!sync_folder(folder_)) return system_error("cannot write", folder_);
     return std::nullopt;
 }
 
 bool UsageSpool::has(const std::string& path) const {
+    if (std::find(done_with_.begin(), done_with_.end(), path) != done_with_.end()) return true;
     return std::any_of(files_.begin(), files_.end(), [&](const File& file) { return file.path == path; });
 }
 
 UsageSpool::Found UsageSpool::look() {
     Found found;
+    found.problem = std::exchange(removal_problem_, {});
     const std::unique_ptr<DIR, int (*)(DIR*)> folder(opendir(folder_.c_str()), closedir);
     if (folder == nullptr) {
         found.problem = system_error("cannot read", folder_);
@@ -120,7 +132,7 @@ UsageSpool::Found UsageSpool::look() {
 }
 
 std::string UsageSpool::take(const std::string& path) {
-    Descriptor opened(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+    Descriptor opened(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
     if (!opened) return errno == ENOENT ? std::string() : system_error("cannot open", path);
     if (flock(opened.get(), LOCK_EX | LOCK_NB) != 0) return {};
     struct stat info{};
@@ -131,8 +143,9 @@ std::string UsageSpool::take(const std::string& path) {
     if (!read_all(opened.get(), file.bytes)) return system_error("cannot read", path);
     if (!usage::parse_spool_file(file.bytes)) return set_aside(path);
     files_.push_back(std::move(file));
-    files_.back().descriptor = opened.release();
-    files_.back().batch = *usage::parse_spool_file(files_.back().bytes);  // where the bytes lie now
+    File& kept = files_.back();
+    kept.descriptor = opened.release();
+    if (const auto batch = usage::parse_spool_file(kept.bytes)) kept.batch = *batch;  // where the bytes lie now
     return {};
 }
 
@@ -152,8 +165,13 @@ UsageSource::Entry UsageSpool::entry(std::uint64_t number) {
 
 void UsageSpool::free(std::uint64_t end) {
     for (; first_ < end; ++first_) {
-        unlink(files_.front().path.c_str());
-        close(files_.front().descriptor);
+        File& file = files_.front();
+        if (unlink(file.path.c_str()) != 0 && errno != ENOENT) {
+            removal_problem_ = system_error("cannot remove", file.path);
+            done_with_.push_back(std::move(file.path));  // its lock is kept: nobody sends it again meanwhile
+        } else {
+            close(file.descriptor);
+        }
         files_.pop_front();
     }
     shipment().freed(end);

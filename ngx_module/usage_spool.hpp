@@ -9,6 +9,7 @@
 #include <deque>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/usage/spool_file.hpp"
 #include "ngx_module/usage_source.hpp"
@@ -20,8 +21,10 @@ class UsageSpool final : public UsageSource {
     explicit UsageSpool(std::string folder);
     ~UsageSpool() override;
 
-    // Writes a batch, to the disk. Nothing: done; else what failed. Throws std::bad_alloc.
-    std::optional<std::string> write(const usage::SpooledBatch& batch);
+    // Writes a batch. Nothing: done, but for sync(); else what failed. Throws std::bad_alloc.
+    std::optional<std::string> write(const Entry& entry);
+    // What was written is on the disk, names too. Nothing: done; else what failed.
+    std::optional<std::string> sync();
 
     struct Found {
         bool more = false;    // there may be more than this worker can send at a time
@@ -55,7 +58,9 @@ class UsageSpool final : public UsageSource {
     const std::string folder_;
     std::deque<File> files_;
     std::uint64_t first_ = 0;
-    std::string id_text_;  // of the entry
+    std::vector<std::string> done_with_;  // sent, and cannot be removed
+    std::string removal_problem_;         // not reported yet
+    std::string id_text_;                 // of the entry
     std::string sealed_text_;
 };
 

@@ -25,6 +25,7 @@ struct SlotNode {
     SlotNode* next;
     std::uint64_t number;  // in the ids of its batches
     void* memory;          // a usage::UsageSlot's
+    std::size_t bytes;
 };
 
 struct ZoneHeader {
@@ -34,7 +35,7 @@ struct ZoneHeader {
     std::atomic<CounterBlock*> counters;
 
     std::array<char, 32> id;  // in the ids of its batches: 128 random bits, in hex
-    std::size_t slot_bytes;   // of each slot; 0: the zone is too small for any
+    std::size_t slot_bytes;   // of each slot, where there is room; 0: the zone is too small for any
     std::atomic<SlotNode*> slots;
     UsageStream stream;  // what a worker has last seen of it; each word through std::atomic_ref
 };

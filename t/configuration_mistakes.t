@@ -86,6 +86,22 @@ HTTP_MISTAKES = [                          # (line in http { }, what the message
     ("api_key_sidecar unix:/a secret=x;", r'unknown parameter "secret" of api_key_sidecar; there is secret_file=path'),
     ("api_key_sidecar unix:/a secret_file=%F%/missing;", r'cannot use secret_file ".*/missing"; it must exist'),
     ("api_key_sidecar unix:/a; api_key_sidecar unix:/a;", r'"api_key_sidecar" directive is duplicate'),
+
+    ("api_key_usage_interval soon;", r"takes a time from 100ms to 1m, for example api_key_usage_interval 1s;"),
+    ("api_key_usage_interval 99ms;", r"takes a time from 100ms to 1m, for example"),
+    ("api_key_usage_interval 0;", r"takes a time from 100ms to 1m, for example"),
+    ("api_key_usage_interval -1s;", r"takes a time from 100ms to 1m, for example"),
+    ("api_key_usage_interval 61s;", r"takes a time from 100ms to 1m, for example"),
+    ('api_key_usage_interval "";', r"takes a time from 100ms to 1m, for example"),
+    ("api_key_usage_interval 1s; api_key_usage_interval 1s;", r'"api_key_usage_interval" directive is duplicate'),
+
+    ("api_key_spool %F%/missing;", r'cannot look at ".*/missing"; make the directory, owned by the user of the workers.*No such file'),
+    ("api_key_spool missing/relative;", r'cannot look at "/.*/missing/relative"; make the directory'),
+    ("api_key_spool %F%/good;", r'".*/good" is no directory'),
+    ("api_key_spool %F%/good/below;", r'cannot look at ".*/good/below"; make the directory.*Not a directory'),
+    ('api_key_spool "";', r"takes a directory, for example api_key_spool /var/spool/nginx-api-key;"),
+    ("api_key_spool %F%; api_key_spool %F%;", r'"api_key_spool" directive is duplicate'),
+    ("api_key_spool;", r"invalid number of arguments"),
 ]
 LOCATION_MISTAKES = [                      # (line in location { }, what the message must say)
     ('api_key "";', r'takes a realm of printable characters, for example api_key "Example API";, or off'),
@@ -115,6 +131,27 @@ LOCATION_MISTAKES = [                      # (line in location { }, what the mes
     ('api_key_require "*";', r'invalid scope "\*" .*; write scopes as words'),
     ('api_key_require "";', r'invalid scope "" .*; write scopes as words'),
     ("api_key_require a; api_key_require b;", r'"api_key_require" directive is duplicate'),
+    ("api_key_usage maybe;", r'invalid value "maybe" in "api_key_usage" directive, it must be "on" or "off"'),
+    ("api_key_usage on; api_key_usage off;", r'"api_key_usage" directive is duplicate'),
+    ("api_key_usage_endpoint a b;", r"invalid number of arguments"),
+    ("api_key_usage_endpoint a; api_key_usage_endpoint b;", r'"api_key_usage_endpoint" directive is duplicate'),
+    ("api_key_usage_model $;", r"invalid variable name"),
+    ("api_key_usage_model a; api_key_usage_model b;", r'"api_key_usage_model" directive is duplicate'),
+    ("api_key_usage_tokens;", r"invalid number of arguments"),
+    ("api_key_usage_tokens $arg_a $arg_b $arg_c;", r"invalid number of arguments"),
+    ("api_key_usage_tokens 1; api_key_usage_tokens 1 2;", r'"api_key_usage_tokens" directive is duplicate'),
+    ("api_key_usage_cost 1 2;", r"invalid number of arguments"),
+    ("api_key_usage_cost 1; api_key_usage_cost 2;", r'"api_key_usage_cost" directive is duplicate'),
+    ("api_key_usage_tokens many;", r'"many" is no count of tokens; write a variable, for example api_key_usage_tokens \$upstream'),
+    ("api_key_usage_tokens 1 1.5;", r'"1.5" is no count of tokens; write a variable, for example api_key_usage_tokens \$upstream'),
+    ("api_key_usage_cost 0,5;", r'"0,5" is no cost; write a variable or a decimal number, for example'),
+    ("api_key_usage_cost -1;", r'"-1" is no cost; write a variable or a decimal number, for example'),
+    ("api_key_usage_response json;", r'unknown form "json"; write api_key_usage_response openai; or api_key_usage_response off;'),
+    ('api_key_usage_response "";', r'unknown form ""; write api_key_usage_response openai;'),
+    ("api_key_usage_response openai off;", r"invalid number of arguments"),
+    ("api_key_usage_response off; api_key_usage_response off;", r'"api_key_usage_response" directive is duplicate'),
+    ("api_key_usage_interval 1s;", r'"api_key_usage_interval" directive is not allowed here'),
+    ("api_key_spool %F%;", r'"api_key_spool" directive is not allowed here'),
     (ZONE, r'"api_key_zone" directive is not allowed here'),
     (f"{LOCAL};", r'"api_key_redis" directive is not allowed here'),
     ("if ($uri) { api_key a; }", r'"api_key" directive is not allowed here'),
@@ -145,6 +182,12 @@ with Test() as t:
         status, output, line = check(conf, mistake)
         t.ok(status != 0, f"refused: {mistake[:60]}")
         t.like(output, rf"\[emerg\].*{says}.* in .*/nginx\.conf:{line}$", "with its line and what to write")
+
+    # nginx looks for variables when it has read everything, and so knows no line.
+    for mistake in ("api_key_usage_endpoint $no_such_variable;", "api_key_usage_tokens 1 $no_such_variable;"):
+        status, output, _ = check(CONF.format(main="", http=ZONE, location=mistake), mistake)
+        t.ok(status != 0, f"refused: {mistake}")
+        t.like(output, r'\[emerg\] unknown "no_such_variable" variable', "by its name")
 
     # A bare number counts seconds, as everywhere in nginx.
     alice = t.key()

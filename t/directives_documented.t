@@ -39,7 +39,7 @@ def accepted(example):
     """Whether nginx -t takes it, in http { } or, if it is not for there, in a server; and what it says."""
     said = []
     for text in (example, f"server {{ {example} }}"):
-        nginx = Nginx(t.new_folder("nginx-check"), CONF, start=False, example=text.replace("/etc/nginx", t.folder),
+        nginx = Nginx(t.new_folder("nginx-check"), CONF, start=False, example=re.sub("/etc/nginx|/var/spool/nginx-api-key", t.folder, text),
                       zone="" if "api_key_zone" in text else "api_key_zone keys:1m;")
         shutil.copy(ROOT / "conf/api_key_params", nginx.folder)
         status, output = nginx.check_config()

@@ -93,10 +93,11 @@ def events_in_time(path, count):
     with nginx.connect() as client:
         client.send(request_bytes("GET", path, alice))
         for number in range(count):
-            while b'{"n":%03d}\n\n' % number not in have:
-                have += client.socket.recv(65536)
-            if have.count(b"data: ") != number + 1:
-                return number              # it waited for the next one
+            try:
+                while b'{"n":%03d}\n\n' % number not in have:
+                    have += client.socket.recv(65536)
+            except TimeoutError:
+                return number              # it waits for the next one
             gate.release()
     return count
 

@@ -37,6 +37,7 @@ http {
         location /chunked    { proxy_buffering off; gunzip on; proxy_set_header Accept-Encoding gzip; proxy_pass http://backend/zipped; }
         location /zipped     { gzip on; gzip_types *; proxy_pass http://backend/page; }
         location /empty      { proxy_buffering off; proxy_pass http://backend/empty; }
+        location /header     { add_header X-Long %LONG%; proxy_pass http://backend/empty; }
         location /204        { proxy_pass http://backend/204; }
         location /missing    { }
     }
@@ -52,7 +53,7 @@ http {
 }
 """
 ROUNDS = 100
-KINDS = ["buffered", "unbuffered", "empty", "sendfile", "file", "small", "head", "range", "chunked", "zipped", "204", "missing"]
+KINDS = ["buffered", "unbuffered", "empty", "header", "sendfile", "file", "small", "head", "range", "chunked", "zipped", "204", "missing"]
 PAGE = b"0123456789abcdef" * 6250                  # 100 kB
 
 
@@ -83,7 +84,8 @@ with Test() as t:
     alice = t.key(user="alice")
     redis = t.redis(keys=[alice])
     cpu = min(os.sched_getaffinity(0))
-    nginx = t.nginx(CONF, start=False, redis=redis, cpu=bin(1 << cpu)[2:])
+    nginx = t.nginx(CONF, start=False, redis=redis, cpu=bin(1 << cpu)[2:],
+                    long="x" * 3000)   # nginx sends such a header before it knows that nothing follows
     with open(f"{nginx.folder}/page", "wb") as file:
         file.write(PAGE)
     nginx.start()

@@ -54,8 +54,11 @@ void lay_out(Header& header, std::uint32_t bytes) noexcept {
     constexpr auto kPlaces = static_cast<std::uint32_t>(UsageSlot::kPlaces);
     constexpr auto kMostBatch = static_cast<std::uint32_t>(slot::kMostBatchBytes);
     constexpr std::uint32_t kPadding = 128;
+    constexpr std::uint32_t kBare = 24 * 1024;  // bytes that a slot needs for all else
+    constexpr std::uint32_t kFewDozenLabels = 12 * 1024;
     const std::uint32_t ring = std::min(bytes / 16 * 9, kPlaces * kMostBatch) & ~7U;
-    const std::uint32_t labels = bytes / 11;
+    // A site with a few dozen locations finds all of them in its rows, however small its zone.
+    const std::uint32_t labels = std::max(bytes / 11, std::min((bytes - kBare) / 3, kFewDozenLabels));
     header.bytes = bytes;
     header.most_batch = std::min(ring / 4, kMostBatch);
     // Two neighbouring batches are together larger than most_batch, or else they would be one.

@@ -8,10 +8,12 @@
 // entries need not be cleared: entry e says something only when its number is below the count and the item of that number
 // names e as its entry. At most three quarters of an index are taken, so that a search always ends.
 //
-// Sizes: nine sixteenths are the ring, an eleventh are labels, of the rest 17/32 rows, 6/32 keys, 9/32 texts of keys.
+// Sizes: nine sixteenths are the ring, an eleventh are labels (in small slots more), of the rest 17/32 rows, 6/32 keys, 9/32
+// texts of keys.
 //
 //   slot      ring     a batch   rows     keys     endpoints, models   (all at least; rows and keys with ids of 36 bytes)
 //   32 KiB    18 KiB   4.5 KiB   64       32       16 each
+//   48 KiB    27 KiB   6.7 KiB   64       36       50 each
 //   256 KiB   144 KiB  36 KiB    550      300      140 each
 //   4 MiB     2 MiB    64 KiB    8000     4000     510 each
 //

@@ -123,6 +123,14 @@ bool write_all(Header& header, Sealer& sealer) noexcept {
     return true;
 }
 
+// No row needs them now. So a flood of labels is over with its batch, and does not make (other) of everybody's for good.
+void forget_labels_if_many(Header& header) noexcept {
+    for (std::size_t kind = 0; kind < slot::kKinds; ++kind) {
+        if (header.label_count[kind] > header.labels[kind].capacity / 2)
+            slot::publish<std::uint64_t>(header.label_count[kind], slot::kFixedLabels);
+    }
+}
+
 }  // namespace
 
 bool UsageSlot::seal(std::int64_t now) noexcept {
@@ -137,6 +145,7 @@ bool UsageSlot::seal(std::int64_t now) noexcept {
     header.set_live(header.row_count, 0);
     header.set_live(header.key_count, 0);
     header.set_live(header.lines, 0);
+    forget_labels_if_many(header);
     return true;
 }
 

@@ -247,7 +247,7 @@ TEST(UsageSlot, IsFullBeforeTheRingCouldNotHoldIt) {
 
 TEST(UsageSlot, HoldsAtLeastWhatItsSizePromises) {
     for (const auto& [bytes, rows, keys] :
-         {std::array<std::size_t, 3>{32 << 10, 64, 32}, {256 << 10, 550, 300}, {4 << 20, 8'000, 4'000}}) {
+         {std::array<std::size_t, 3>{32 << 10, 64, 32}, {48 << 10, 64, 36}, {256 << 10, 550, 300}, {4 << 20, 8'000, 4'000}}) {
         const SlotBlock block(bytes);
         UsageSlot slot = block.create();
         const std::string user(36, 'u');

@@ -23,6 +23,7 @@ class Apikeyd:
                          "log.level": "info"}
         self.settings |= {name.replace("__", "."): value for name, value in settings.items()}
         self.process = None
+        self.env = {}                      # more of its environment, from the next start() on
         self.write_config()
         if wait is not None:
             self.start(wait)
@@ -37,7 +38,7 @@ class Apikeyd:
 
     def start(self, wait=True):
         before = self._passes() if wait else None
-        self.process = Process("apikeyd", [self.binary, "--config", self.config], self.log_path)
+        self.process = Process("apikeyd", [self.binary, "--config", self.config], self.log_path, env=self.env)
         if wait and not wait_for(lambda: not self.process.alive() or self._epoch() and self._passes() != before, 20):
             raise RuntimeError(f"apikeyd completed no pass:\n{self.log()[-3000:]}")
         if wait and not self.process.alive():

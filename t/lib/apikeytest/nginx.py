@@ -69,6 +69,7 @@ class Nginx:
         self.values |= {name.upper(): value for name, value in values.items()}
         self.signalled = set()             # workers that the test itself ended
         self.process, self.detached = None, detached
+        self.env = {}                      # more of its environment, from the next start() on
         self.write_config()
         if start:
             self.start()
@@ -99,7 +100,7 @@ class Nginx:
         return [places.NGINX, "-c", f"{self.folder}/nginx.conf", "-p", self.folder, "-e", self.error_log, *more]
 
     def start(self):
-        self.process = Process("nginx", self._argv(), f"{self.folder}/stderr.log", env=places.sanitizer_env(),
+        self.process = Process("nginx", self._argv(), f"{self.folder}/stderr.log", env=places.sanitizer_env() | self.env,
                                death_signal="TERM")
         self.process.expected_to_end = self.detached
         wait_for(lambda: not self._lives() or (self._pid_written() and self.workers()), timeout=20)

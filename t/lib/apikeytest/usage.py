@@ -2,8 +2,11 @@
 what Postgres has of them."""
 
 import collections
+import os
 import re
 import secrets
+import shutil
+import threading
 import time
 import uuid
 
@@ -148,3 +151,95 @@ def last_used(redis):
         key_id, when = line.split("\t")
         found[key_id] = max(when, found.get(key_id, ""))
     return found
+
+
+def differing(redis):
+    """Ids that came with two contents: there must be none, since only the first of them would count."""
+    contents = collections.defaultdict(set)
+    for _, fields in redis("XRANGE", STREAM, "-", "+"):
+        batch = dict(zip(fields[::2], fields[1::2]))
+        contents[batch["batch"]].add((batch["sealed"], batch["keys"], batch["rows"]))
+    return [name for name, found in contents.items() if len(found) > 1]
+
+
+def slots(redis):
+    """{(zone, slot) of the ids}"""
+    return {tuple(batch["batch"].split()[:2]) for batch in batches(redis)}
+
+
+def spool_folder(t):
+    """A folder for api_key_spool, of the workers' user."""
+    folder = t.new_folder("spool")
+    if os.geteuid() == 0:
+        shutil.chown(folder, "www-data", "www-data")
+    return folder
+
+
+# --- what clients know of it --------------------------------------------------------------------------------------
+
+
+class Load:
+    """Clients that ask without pause, and their ledger. Each request has a connection of its own: none can meet one that a
+    worker has just closed.
+
+        with usage.Load(nginx, keys) as load: …      at its end they have stopped
+    """
+
+    def __init__(self, nginx, keys, clients=4, pause=0.004, path="/"):
+        self.nginx, self.keys, self.pause, self.path = nginx, keys, pause, path
+        self.answered = collections.Counter()          # by user: complete answers, status 200
+        self.perhaps = collections.Counter()           # by user: no complete answer came
+        self.refused = collections.Counter()           # by status: any other
+        self._over, self._lock = threading.Event(), threading.Lock()
+        self._threads = [threading.Thread(target=self._run, args=(number,), daemon=True) for number in range(clients)]
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+
+    @property
+    def asked(self):
+        return sum(self.answered.values()) + sum(self.perhaps.values()) + sum(self.refused.values())
+
+    def wait_more(self, count):
+        """Until so many more requests were made."""
+        before = self.asked
+        return wait_for(lambda: self.asked >= before + count, interval=0.02)
+
+    def _run(self, turn):
+        while not self._over.is_set():
+            key, turn = self.keys[turn % len(self.keys)], turn + 1
+            try:
+                r = self.nginx.get(self.path, key, headers={"Connection": "close"})
+                kind, name = (self.answered, key.user) if r.whole and r.status == 200 else (self.refused, r.status)
+                kind, name = (kind, name) if r.whole else (self.perhaps, key.user)
+            except ConnectionRefusedError:
+                kind, name = self.refused, "refused"
+            except OSError:
+                kind, name = self.perhaps, key.user
+            with self._lock:
+                kind[name] += 1
+            time.sleep(self.pause)
+
+    def agrees(self, t, counts, name, timeout=PATIENCE):
+        """Checks what was counted, counts() → {user: requests}, against the ledger: all that was answered, nothing twice."""
+        wait_for(lambda: all(counts().get(user, 0) >= count for user, count in self.answered.items()), timeout, 0.1)
+        time.sleep(0.5)                                # one too many shows as well
+        got = {user: count for user, count in counts().items() if user in {key.user for key in self.keys}}
+        lost = {user: count - got.get(user, 0) for user, count in self.answered.items() if got.get(user, 0) < count}
+        most = {user: self.answered[user] + self.perhaps[user] for user in {*self.answered, *self.perhaps}}
+        twice = {user: count - most.get(user, 0) for user, count in got.items() if count > most.get(user, 0)}
+        t.must(not lost, f"{name}: every answered request is counted ({sum(self.answered.values())})", f"not counted: {lost}")
+        t.must(not twice, f"{name}: and none twice", f"too many: {twice}")
+
+
+def agrees(t, redis, load, name, timeout=PATIENCE):
+    """The stream against the ledger of this Load, and that what was sent again was the same."""
+    load.agrees(t, lambda: by(redis, "user"), name, timeout)
+    t.must(not (found := differing(redis)), f"{name}: what came again was the same", found)
