@@ -47,5 +47,4 @@ with Test() as t:
     t.is_(usage.wait_counted(redis, KEYS + REQUESTS), KEYS + REQUESTS, "all requests are in the stream, each once")
     metrics = nginx.metrics()
     t.is_(metrics["usage_lost_total"], 0, "none is lost")
-    t.ok(metrics['usage_batches_total{event="hurried"}'] > 0,
-         "batches made room before they were settled: the ring was too small for more")
+    t.ok(metrics['usage_batches_total{event="sealed"}'] > 20, "though there were more batches than its ring has room for")
