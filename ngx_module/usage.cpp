@@ -102,7 +102,10 @@ void Usage::report_lost(const char* why) noexcept {
 // since to find that out means to write all rows.
 bool Usage::make_room() noexcept {
     if (stuck_) return false;
-    const bool sealed = guarded(ngx_cycle->log, "full usage slot", false, [this] { return seal_whatever(*own_); });
+    const bool sealed = guarded(ngx_cycle->log, "full usage slot", false, [this] {
+        if (own_->slot().is_backed_up()) hold_taken(*own_);  // to seal in vain means to write all rows
+        return seal_whatever(*own_);
+    });
     stuck_ = !sealed;
     if (sealed) filled_.post();
     return sealed;

@@ -61,7 +61,8 @@ UPDATE usage_sources s SET applied = s.applied + n.sequences
     column " = CASE WHEN u." column " > " MOST " - excluded." column " THEN " MOST " ELSE u." column \
            " + excluded." column " END"
 
-// Sums stay at 2^63 - 1. Cached tokens are a part of the input, and have its price.
+// Sums stay at 2^63 - 1. Cached tokens are a part of the input, and have its price. The batches are compared as an array: a
+// join would sort all rows once more.
 std::string merge_rows(std::chrono::seconds bucket, bool has_prices) {
     const std::string cost = has_prices
                                  ? "coalesce(r.cost, trim_scale((r.tokens_in * p.input + r.tokens_out * p.output) * "
@@ -73,9 +74,10 @@ std::string merge_rows(std::chrono::seconds bucket, bool has_prices) {
            std::to_string(bucket.count()) +
            " seconds', minute, 'epoch'::timestamptz) AS start, key_id, endpoint, r.model, status, " SUM("requests") ", " SUM(
                "tokens_in") ", " SUM("tokens_out") ", " SUM("tokens_cached") ", sum(" +
-           cost + ") FROM pg_temp.apikey_row r JOIN pg_temp.apikey_batch USING (batch)" +
+           cost + ") FROM pg_temp.apikey_row r" +
            (has_prices ? " LEFT JOIN pg_temp.apikey_price p ON p.model = r.model" : "") +
-           " GROUP BY user_id, start, key_id, endpoint, r.model, status "
+           " WHERE r.batch = ANY (ARRAY(SELECT batch FROM pg_temp.apikey_batch)) "
+           "GROUP BY user_id, start, key_id, endpoint, r.model, status "
            "ORDER BY user_id, start, key_id, endpoint, r.model, status "
            "ON CONFLICT (user_id, bucket, key_id, endpoint, model, status, source) DO UPDATE SET " GROWN(
                "requests") ", " GROWN("tokens_in") ", " GROWN("tokens_out") ", " GROWN("tokens_cached") ", "

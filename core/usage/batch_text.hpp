@@ -57,8 +57,13 @@ class LineWriter {
     LineWriter& cost(std::optional<std::uint64_t> cost) noexcept;  // in 10^-12
     LineWriter& minute(std::int64_t unix_minutes) noexcept;
     LineWriter& instant(std::int64_t unix_ms) noexcept;
-    LineWriter& tab() noexcept { return word("\t"); }
-    LineWriter& end() noexcept { return word("\n"); }
+    LineWriter& byte(char value) noexcept {
+        if (size_ < room_) place_[size_] = value;
+        ++size_;
+        return *this;
+    }
+    LineWriter& tab() noexcept { return byte('\t'); }
+    LineWriter& end() noexcept { return byte('\n'); }
 
     // All that was written; more than the memory's size means that it did not fit.
     [[nodiscard]] std::size_t size() const noexcept { return size_; }

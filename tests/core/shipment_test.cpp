@@ -38,6 +38,23 @@ TEST(Shipment, WhatIsUnderWayIsNotFreedHoweverLongItTakes) {
     EXPECT_EQ(shipment.settled(kT + 100 * Shipment::kSettle), 1);
 }
 
+TEST(Shipment, TellsWhatRedisHasTakenHoweverShortlyAgo) {
+    Shipment shipment(3);
+    EXPECT_EQ(shipment.taken(), 3);
+    for (std::uint64_t n = 3; n < 6; ++n)
+        shipment.sent(n);
+    EXPECT_EQ(shipment.taken(), 3);
+    shipment.answered(3, true, kT);
+    EXPECT_EQ(shipment.taken(), 4);
+    shipment.answered(4, false, kT);
+    shipment.answered(5, true, kT);
+    EXPECT_EQ(shipment.taken(), 4);  // in their order
+    shipment.freed(4);
+    EXPECT_EQ(shipment.taken(), 4);
+    shipment.disconnected();
+    EXPECT_EQ(shipment.taken(), 4);
+}
+
 TEST(Shipment, SendsAgainWhatWasRefused) {
     Shipment shipment(0);
     shipment.sent(0);
