@@ -81,8 +81,9 @@ void UsageFlusher::one_session() {
     RedisClient redis(redis_target_);
     UsageStreamReader stream(redis, names_, consumer_);
     make_group(stream);
-    serve({writer, stream});
+    serve({postgres, writer, stream});
     stream.leave();
+    last_used_.move_all(postgres);
 }
 
 void UsageFlusher::serve(Links links) {
@@ -177,6 +178,7 @@ void UsageFlusher::apply(Links links, Group& group) {
         if (!is_of_content(error.sqlstate())) throw;
         apply_one_by_one(links, group);
     }
+    last_used_.move(links.postgres);  // before that: whoever applies them again after us looks at their keys again
     links.stream.acknowledge(group.handled);
     for (const auto& [entry, reason] : group.refused)
         bury(links, *entry, reason);
@@ -201,6 +203,7 @@ void UsageFlusher::count(const UsageWriter::Report& report, std::span<const Usag
     counts_.duplicates += batches.size() - report.batches;
     counts_.rows += report.rows;
     counts_.clamped += report.clamped;
+    last_used_.saw(report.uses);
     if (report.clamped > 0) {
         quiet_.warn("usage: keys were used in the future; is nginx' clock right? Such uses count as now");
     }

@@ -17,11 +17,13 @@
 #include "core/redis/names.hpp"
 #include "sidecar/event_fd.hpp"
 #include "sidecar/log.hpp"
+#include "sidecar/postgres.hpp"
 #include "sidecar/redis_client.hpp"
 #include "sidecar/settings.hpp"
 #include "sidecar/usage_batch.hpp"
 #include "sidecar/usage_counts.hpp"
 #include "sidecar/usage_holes.hpp"
+#include "sidecar/usage_last_used.hpp"
 #include "sidecar/usage_stream_reader.hpp"
 #include "sidecar/usage_writer.hpp"
 
@@ -61,6 +63,7 @@ class UsageFlusher {
     };
     // One pair of connections.
     struct Links {
+        Postgres& postgres;
         UsageWriter& writer;
         UsageStreamReader& stream;
     };
@@ -96,6 +99,7 @@ class UsageFlusher {
     QuietLog quiet_;
     UsageLog log_;
     UsageHoles holes_;
+    UsageLastUsed last_used_;
     std::map<std::string, Clock::time_point> unburied_;  // pending entries of ours, each not to be tried before
     bool had_group_ = false;
     bool has_pending_ = true;  // entries may have been handed to us that nobody works on
