@@ -81,8 +81,9 @@ void UsageFlusher::one_session() {
     RedisClient redis(redis_target_);
     UsageStreamReader stream(redis, names_, consumer_);
     make_group(stream);
-    serve({writer, stream});
+    serve({postgres, writer, stream});
     stream.leave();
+    last_used_.move_all(postgres);
 }
 
 void UsageFlusher::serve(Links links) {
@@ -113,8 +114,15 @@ void UsageFlusher::make_group(UsageStreamReader& stream) {
     had_group_ = true;
 }
 
+std::vector<std::string> UsageFlusher::pending_and_due(UsageStreamReader& stream) {
+    std::vector<std::string> ids = stream.pending();
+    std::erase_if(unburied_, [now = Clock::now()](const auto& each) { return now >= each.second; });
+    std::erase_if(ids, [this](const std::string& id) { return unburied_.contains(id); });
+    return ids;
+}
+
 bool UsageFlusher::collect_pending(Links links, Group& group) {
-    const std::vector<std::string> ids = links.stream.pending();
+    const std::vector<std::string> ids = pending_and_due(links.stream);
     std::size_t at = 0;
     for (; at < ids.size() && !is_full(group); at += UsageStreamReader::kReadAtOnce) {
         auto fetched = links.stream.fetch(ids, at);
@@ -170,6 +178,7 @@ void UsageFlusher::apply(Links links, Group& group) {
         if (!is_of_content(error.sqlstate())) throw;
         apply_one_by_one(links, group);
     }
+    last_used_.move(links.postgres);  // before that: whoever applies them again after us looks at their keys again
     links.stream.acknowledge(group.handled);
     for (const auto& [entry, reason] : group.refused)
         bury(links, *entry, reason);
@@ -194,6 +203,7 @@ void UsageFlusher::count(const UsageWriter::Report& report, std::span<const Usag
     counts_.duplicates += batches.size() - report.batches;
     counts_.rows += report.rows;
     counts_.clamped += report.clamped;
+    last_used_.saw(report.uses);
     if (report.clamped > 0) {
         quiet_.warn("usage: keys were used in the future; is nginx' clock right? Such uses count as now");
     }
@@ -208,17 +218,21 @@ void UsageFlusher::count(const UsageWriter::Report& report, std::span<const Usag
 }
 
 void UsageFlusher::bury(Links links, const UsageEntry& entry, const std::string& reason) {
-    if (links.stream.bury(entry, reason)) {
-        ++counts_.dead;
-        quiet_.error("usage: a batch is refused for its content and put into " + names_.usage_dead,
-                     "usage: the entry " + entry.id + " is refused for its content and put into " + names_.usage_dead +
-                         ": " + reason);
-    } else {
-        ++counts_.dropped;
-        quiet_.error("usage: a batch is refused for its content and dropped, since " + names_.usage_dead + " is full",
-                     "usage: the entry " + entry.id + " is refused for its content and dropped, since " +
-                         names_.usage_dead + " is full: " + reason);
+    using Outcome = UsageStreamReader::Burial::Outcome;
+    const auto [outcome, why] = links.stream.bury(entry, reason);
+    std::string what_happens = " put into " + names_.usage_dead;
+    if (outcome == Outcome::dropped) what_happens = " dropped, since " + names_.usage_dead + " is full";
+    if (outcome == Outcome::refused)
+        what_happens = " left in " + names_.usage + ", since " + names_.usage_dead + " does not take it (" + why + ")";
+    quiet_.error("usage: a batch is refused for its content and" + what_happens,
+                 "usage: the entry " + entry.id + " is refused for its content and" + what_happens + ": " + reason);
+    if (outcome == Outcome::refused) {
+        unburied_[entry.id] = Clock::now() + kBuryAgain;
+        if (unburied_.size() > kMostUnburied) throw RedisError("too many entries can neither be applied nor put aside");
+        return;
     }
+    ++(outcome == Outcome::buried ? counts_.dead : counts_.dropped);
+    unburied_.erase(entry.id);
 }
 
 void UsageFlusher::lose(const std::vector<std::string>& ids) {
@@ -240,6 +254,8 @@ void UsageFlusher::look_around(Links links) {
         links.stream.forget_dead_consumers();
         next_forget_ = now + kForgetEvery;
     }
+    has_pending_ |=
+        std::any_of(unburied_.begin(), unburied_.end(), [now](const auto& each) { return now >= each.second; });
     if (now >= next_log_) {
         log_what_happened();
         next_log_ = now + kLogEvery;
@@ -251,7 +267,10 @@ void UsageFlusher::claim(Links links) {
     lose(claimed.gone);
     if (claimed.count == 0) return;
     has_pending_ = true;
-    spdlog::info("usage: {} entries taken over from another apikeyd, which has done nothing with them", claimed.count);
+    if (claimed.count <= unburied_.size()) return;  // our own, which are known
+    spdlog::info(
+        "usage: {} entries taken up, which an apikeyd, perhaps this one, was handed and has done nothing with for {} s",
+        claimed.count, std::chrono::duration_cast<std::chrono::seconds>(UsageStreamReader::kClaimAfter).count());
 }
 
 void UsageFlusher::log_what_happened() {

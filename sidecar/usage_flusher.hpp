@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <deque>
+#include <map>
 #include <set>
 #include <span>
 #include <string>
@@ -16,11 +17,13 @@
 #include "core/redis/names.hpp"
 #include "sidecar/event_fd.hpp"
 #include "sidecar/log.hpp"
+#include "sidecar/postgres.hpp"
 #include "sidecar/redis_client.hpp"
 #include "sidecar/settings.hpp"
 #include "sidecar/usage_batch.hpp"
 #include "sidecar/usage_counts.hpp"
 #include "sidecar/usage_holes.hpp"
+#include "sidecar/usage_last_used.hpp"
 #include "sidecar/usage_stream_reader.hpp"
 #include "sidecar/usage_writer.hpp"
 
@@ -33,6 +36,10 @@ class UsageFlusher {
     static constexpr std::chrono::seconds kClaimEvery{3};
     static constexpr std::chrono::minutes kForgetEvery{5};
     static constexpr std::chrono::minutes kLogEvery{1};
+    // What can neither be applied nor put aside stays where it is and is tried again so often, and holds up nothing, unless
+    // there are so many.
+    static constexpr std::chrono::minutes kBuryAgain{1};
+    static constexpr std::size_t kMostUnburied = 500;
     // What is under way when `stop` is set gets this long to be committed.
     static constexpr std::chrono::seconds kStopGrace{3};
 
@@ -56,6 +63,7 @@ class UsageFlusher {
     };
     // One pair of connections.
     struct Links {
+        Postgres& postgres;
         UsageWriter& writer;
         UsageStreamReader& stream;
     };
@@ -74,6 +82,8 @@ class UsageFlusher {
     void apply_one_by_one(Links links, Group& group);
     void count(const UsageWriter::Report& report, std::span<const UsageBatch> batches);
     void bury(Links links, const UsageEntry& entry, const std::string& reason);
+    // Without those that are not to be tried yet.
+    std::vector<std::string> pending_and_due(UsageStreamReader& stream);
     void lose(const std::vector<std::string>& ids);
 
     void look_around(Links links);
@@ -89,6 +99,8 @@ class UsageFlusher {
     QuietLog quiet_;
     UsageLog log_;
     UsageHoles holes_;
+    UsageLastUsed last_used_;
+    std::map<std::string, Clock::time_point> unburied_;  // pending entries of ours, each not to be tried before
     bool had_group_ = false;
     bool has_pending_ = true;  // entries may have been handed to us that nobody works on
     std::string last_entry_;   // of those that were read as new ones

@@ -12,6 +12,40 @@ using redis::kUsageGroup;
 
 constexpr std::size_t kMostPending = 1000;
 
+// A full Redis refuses a transaction with MULTI whatever is in it. A script it lets run, and once the script has written
+// something that takes no memory, it is let finish. So what empties Redis is a script, and what needs a little memory to do so
+// acknowledges no entry at first.
+
+// KEYS: stream. ARGV: group. 1: made.
+constexpr std::string_view kMakeGroup = R"(
+local groups = redis.pcall('XINFO', 'GROUPS', KEYS[1])
+if not groups.err then
+  for _, group in ipairs(groups) do if group[2] == ARGV[1] then return 0 end end
+end
+redis.call('XACK', KEYS[1], ARGV[1], '0-0')
+redis.call('XGROUP', 'CREATE', KEYS[1], ARGV[1], '0', 'MKSTREAM')
+return 1)";
+
+// KEYS: stream. ARGV: group, ids.
+constexpr std::string_view kAcknowledge = R"(
+for i = 2, #ARGV, 1000 do
+  local last = math.min(i + 999, #ARGV)
+  redis.call('XACK', KEYS[1], ARGV[1], unpack(ARGV, i, last))
+  redis.call('XDEL', KEYS[1], unpack(ARGV, i, last))
+end)";
+
+// KEYS: stream, dead stream. ARGV: group, id, most entries of the dead stream, and what is added to it. 0: it is full. Whatever
+// is wrong with the dead stream shows before the entry is touched.
+constexpr std::string_view kBury = R"(
+local has_room = redis.call('XLEN', KEYS[2]) < tonumber(ARGV[3])
+if has_room then
+  redis.call('XACK', KEYS[1], ARGV[1], '0-0')
+  redis.call('XADD', KEYS[2], '*', unpack(ARGV, 4))
+end
+redis.call('XACK', KEYS[1], ARGV[1], ARGV[2])
+redis.call('XDEL', KEYS[1], ARGV[2])
+return has_room and 1 or 0)";
+
 // KEYS: stream. ARGV: id, most bytes. The entry; its size where that is more; nil where there is none.
 constexpr std::string_view kFetch = R"(
 local found = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])
@@ -52,12 +86,6 @@ UsageEntry entry_of(const redis::ReplyView& reply) {
     return entry;
 }
 
-// EXEC's nil (nothing watches here) or an error of one of its commands is no success.
-void must_be_done(const redis::ReplyView& reply) {
-    must_succeed(reply);
-    if (reply.is(redis::ReplyType::array)) reply.for_each([](const redis::ReplyView& each) { must_succeed(each); });
-}
-
 }  // namespace
 
 UsageStreamReader::UsageStreamReader(RedisClient& redis, const redis::Names& names, std::string consumer)
@@ -65,12 +93,17 @@ UsageStreamReader::UsageStreamReader(RedisClient& redis, const redis::Names& nam
 
 bool UsageStreamReader::make_group() {
     bool made = false;
-    redis_.send({"XGROUP", "CREATE", names_.usage, kUsageGroup, "0", "MKSTREAM"});
-    redis_.exchange([&made](std::size_t, const redis::ReplyView& reply) {
-        made = !reply.is(redis::ReplyType::error);
-        // A full Redis answers so before it looks whether there is one; it must be possible to empty it.
-        const std::string_view code = made ? "" : redis::error_code(reply.text());
-        if (!made && code != "BUSYGROUP" && code != "OOM") must_succeed(reply);
+    redis_.send({"EVAL", kMakeGroup, "1", names_.usage, kUsageGroup});
+    redis_.exchange([this, &made](std::size_t, const redis::ReplyView& reply) {
+        const bool is_error = reply.is(redis::ReplyType::error);
+        const std::string_view code = is_error ? redis::error_code(reply.text()) : "";
+        if (code == "BUSYGROUP") return;
+        if (code == "OOM") {
+            throw RedisError("Redis is full (OOM), and the consumer group of " + names_.usage +
+                             " cannot be made: raise maxmemory, what is in the stream is applied then");
+        }
+        must_succeed(reply);
+        made = reply.integer() == 1;
     });
     return made;
 }
@@ -141,38 +174,33 @@ UsageStreamReader::Fetched UsageStreamReader::fetch(const std::vector<std::strin
 
 void UsageStreamReader::acknowledge(const std::vector<std::string>& ids) {
     if (ids.empty()) return;
-    std::vector<std::string_view> acknowledge = {"XACK", names_.usage, kUsageGroup};
-    std::vector<std::string_view> remove = {"XDEL", names_.usage};
+    std::vector<std::string_view> acknowledge = {"EVAL", kAcknowledge, "1", names_.usage, kUsageGroup};
     acknowledge.insert(acknowledge.end(), ids.begin(), ids.end());
-    remove.insert(remove.end(), ids.begin(), ids.end());
-    redis_.send({"MULTI"});
     redis_.send(acknowledge);
-    redis_.send(remove);
-    redis_.send({"EXEC"});
-    redis_.exchange([](std::size_t, const redis::ReplyView& reply) { must_be_done(reply); });
+    redis_.exchange([](std::size_t, const redis::ReplyView& reply) { must_succeed(reply); });
 }
 
-bool UsageStreamReader::bury(const UsageEntry& entry, const std::string& reason) {
-    std::uint64_t length = 0;
-    redis_.send({"XLEN", names_.usage_dead});
-    redis_.exchange([&length](std::size_t, const redis::ReplyView& reply) {
-        must_succeed(reply);
-        length = static_cast<std::uint64_t>(reply.integer());
-    });
-    if (length >= kMostDead) {
-        acknowledge({entry.id});
-        return false;
+UsageStreamReader::Burial UsageStreamReader::bury(const UsageEntry& entry, const std::string& reason) {
+    const std::string most = std::to_string(kMostDead);
+    const std::string bytes = std::to_string(entry.bytes());
+    std::vector<std::string_view> bury = {"EVAL",   kBury, "2",      names_.usage, names_.usage_dead, kUsageGroup,
+                                          entry.id, most,  "reason", reason,       "entry",           entry.id};
+    if (entry.bytes() > kMostDeadBytes || entry.fields.size() > kMostDeadFields) {
+        bury.insert(bury.end(), {"bytes", bytes});
+    } else {
+        for (const auto& [name, value] : entry.fields)
+            bury.insert(bury.end(), {name, value});
     }
-    std::vector<std::string_view> add = {"XADD", names_.usage_dead, "*", "reason", reason, "entry", entry.id};
-    for (const auto& [name, value] : entry.fields)
-        add.insert(add.end(), {name, value});
-    redis_.send({"MULTI"});
-    redis_.send(add);
-    redis_.send({"XACK", names_.usage, kUsageGroup, entry.id});
-    redis_.send({"XDEL", names_.usage, entry.id});
-    redis_.send({"EXEC"});
-    redis_.exchange([](std::size_t, const redis::ReplyView& reply) { must_be_done(reply); });
-    return true;
+    redis_.send(bury);
+    Burial burial;
+    redis_.exchange([&burial](std::size_t, const redis::ReplyView& reply) {
+        if (reply.is(redis::ReplyType::error)) {
+            burial = {Burial::Outcome::refused, explain(reply.text())};
+        } else {
+            burial.outcome = reply.integer() == 1 ? Burial::Outcome::buried : Burial::Outcome::dropped;
+        }
+    });
+    return burial;
 }
 
 void UsageStreamReader::forget_dead_consumers() {

@@ -24,13 +24,16 @@ class UsageStreamReader {
     // it lives after all, the batch is applied once all the same.
     static constexpr std::chrono::milliseconds kClaimAfter{7000};
     static constexpr std::chrono::minutes kForgetAfter{10};
-    // Of the dead stream: the oldest are kept, since the first one shows how it began.
+    // Of the dead stream: the oldest are kept, since the first one shows how it began. An entry that is larger than nginx makes
+    // them, or has more fields, is kept without them.
     static constexpr std::uint64_t kMostDead = 1000;
+    static constexpr std::size_t kMostDeadBytes = std::size_t{128} * 1024;
+    static constexpr std::size_t kMostDeadFields = 100;
 
     // All functions throw RedisError.
     UsageStreamReader(RedisClient& redis, const redis::Names& names, std::string consumer);
 
-    // Makes the group, from the first entry on, and the stream. False: it was there.
+    // Makes the group, from the first entry on, and the stream; in a full Redis, too. False: it was there.
     bool make_group();
     // The id of the stream's first entry; empty: it has none.
     std::string first_id();
@@ -54,11 +57,19 @@ class UsageStreamReader {
     // At most kReadAtOnce of `ids`, from `begin` on.
     Fetched fetch(const std::vector<std::string>& ids, std::size_t begin);
 
-    // They are done with: out of the group and of the stream.
+    // They are done with: out of the group and of the stream. A full Redis does it, too.
     void acknowledge(const std::vector<std::string>& ids);
-    // Puts an entry into the dead stream with the reason, and acknowledges it. False: that stream is full, and the entry
-    // is only acknowledged.
-    bool bury(const UsageEntry& entry, const std::string& reason);
+    struct Burial {
+        enum class Outcome : std::uint8_t {
+            buried,   // in the dead stream, acknowledged
+            dropped,  // that is full: only acknowledged
+            refused   // nothing has changed
+        };
+        Outcome outcome = Outcome::refused;
+        std::string why;  // Redis refuses it, in words for an operator
+    };
+    // Puts an entry into the dead stream with the reason, and acknowledges it. A full Redis does it, too.
+    Burial bury(const UsageEntry& entry, const std::string& reason);
 
     // Forgets consumers that have nothing and did nothing for kForgetAfter.
     void forget_dead_consumers();

@@ -1,5 +1,6 @@
 #include "sidecar/usage_writer.hpp"
 
+#include <charconv>
 #include <thread>
 
 #include "core/decimal.hpp"
@@ -85,18 +86,13 @@ std::string merge_rows(std::chrono::seconds bucket, bool has_prices) {
                                                                                                         "excluded.cost;";
 }
 
-// Never back, and not into the future. The keys are looked up one by one, or merged, so that they are locked in their order.
-constexpr const char* kMoveLastUsed = R"(
-SET LOCAL enable_hashjoin = off;
-UPDATE api_keys k SET last_used_at = n.last_used
-    FROM (SELECT key_id, max(CASE WHEN last_used > now() + interval '5 minutes' THEN now() ELSE last_used END) AS last_used
-          FROM pg_temp.apikey_key WHERE batch = ANY (ARRAY(SELECT batch FROM pg_temp.apikey_batch))
-          GROUP BY key_id ORDER BY key_id) n
-    WHERE k.id = n.key_id AND (k.last_used_at IS NULL OR k.last_used_at < n.last_used);
-)";
-
-// The last three results are read by attempt(). What is missing between two ranges is a hole; after the last one nothing is.
+// The last results are read by attempt(). Uses are those of all batches: one that was applied before may have been so by
+// somebody who was killed before he moved last_used_at. None is in the future. What is missing between two ranges is a hole;
+// after the last one nothing is.
 constexpr const char* kReport = R"(
+SELECT key_id, (extract(epoch FROM CASE WHEN last_used > now() + interval '5 minutes' THEN now() ELSE last_used END)
+    * 1000000)::bigint FROM (SELECT key_id, max(last_used) AS last_used FROM pg_temp.apikey_key
+    WHERE last_used > '-infinity' GROUP BY key_id) AS keys;
 SELECT s.zone, s.slot, upper(r) AS first, lead(lower(r)) OVER (PARTITION BY s.zone, s.slot ORDER BY r) - 1 AS last
     FROM usage_sources s CROSS JOIN unnest(s.applied) AS r
     WHERE (s.zone, s.slot) IN (SELECT zone, slot FROM pg_temp.apikey_batch) LIMIT 10000;
@@ -106,6 +102,12 @@ COMMIT)";
 
 std::uint64_t number(std::string_view text) {
     return parse_decimal(text).value_or(0);
+}
+
+std::int64_t signed_number(std::string_view text) {
+    std::int64_t value = 0;
+    std::from_chars(text.data(), text.data() + text.size(), value);
+    return value;
 }
 
 std::string without_dashes(std::string_view uuid) {
@@ -136,7 +138,7 @@ bool is_of_content(const std::string& sqlstate) {
 UsageWriter::UsageWriter(Postgres& postgres, const Settings& settings)
     : postgres_(postgres),
       from_there_on_(std::string(kMakeSources) + kTakeSequences +
-                     merge_rows(settings.usage_bucket, !settings.usage_prices.empty()) + kMoveLastUsed + kReport),
+                     merge_rows(settings.usage_bucket, !settings.usage_prices.empty()) + kReport),
       random_(static_cast<std::minstd_rand::result_type>(new_receipt())) {
     postgres_.execute(kPrepare);
     postgres_.execute("SET idle_in_transaction_session_timeout = '" + std::to_string(kMostIdle.count()) + "s'");
@@ -170,14 +172,18 @@ UsageWriter::Report UsageWriter::attempt(std::span<const UsageBatch> batches) {
     }
     const auto results = postgres_.execute_with(begin_with(batches) + from_there_on_,
                                                 {[&rows] { return rows.next(); }, [&keys] { return keys.next(); }});
-    constexpr std::size_t kResults = 14;  // one a statement
+    constexpr std::size_t kResults = 13;  // one a statement
     if (results.size() != kResults) throw PostgresError("Postgres answered less than it was asked");
     const PgResult& counts = results[kResults - 2];
     const PgResult& holes = results[kResults - 3];
+    const PgResult& uses = results[kResults - 4];
     Report report;
     report.batches = number(cell(counts, 0, 0));
     report.clamped = number(cell(counts, 0, 1));
-    report.rows = number(PQcmdTuples(results[kResults - 6].get()));
+    report.rows = number(PQcmdTuples(results[kResults - 5].get()));
+    report.uses.reserve(static_cast<std::size_t>(apikey::rows(uses)));
+    for (int i = 0; i < apikey::rows(uses); ++i)
+        report.uses.emplace_back(cell(uses, i, 0), signed_number(cell(uses, i, 1)));
     for (int i = 0; i < apikey::rows(holes); ++i) {
         const UsageSlotId slot{without_dashes(cell(holes, i, 0)), number(cell(holes, i, 1))};
         auto& of_slot = report.holes[slot];

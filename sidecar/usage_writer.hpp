@@ -5,7 +5,8 @@
 // lock nothing is held, and after it the server goes on by itself to COMMIT. (A process that stops while it copies holds back
 // vacuum; the server ends that after kMostIdle.)
 //
-// Locks are taken in the order of their keys: of sources, then of usage, then of keys.
+// Locks are taken in the order of their keys: of sources, then of usage. The application's table api_keys is not touched
+// (usage_last_used.hpp).
 #pragma once
 
 #include <chrono>
@@ -20,6 +21,7 @@
 #include "sidecar/settings.hpp"
 #include "sidecar/usage_batch.hpp"
 #include "sidecar/usage_holes.hpp"
+#include "sidecar/usage_last_used.hpp"
 
 namespace apikey {
 
@@ -32,6 +34,7 @@ class UsageWriter {
         std::uint64_t batches = 0;                            // that had not been applied before
         std::uint64_t rows = 0;                               // of usage_records, new or grown
         std::uint64_t clamped = 0;                            // uses too far in the future to be believed
+        std::vector<KeyUse> uses;                             // the latest of each key, of all batches, new or not
         std::map<UsageSlotId, std::vector<UsageHole>> holes;  // that the slots of such batches have now, or none
     };
 

@@ -70,6 +70,11 @@ with Test() as t:
     t.ok(wait_for(lambda: is_empty(redis), 20), "10 MB in one entry", daemon.log()[-2000:])
     t.is_(requests(pg, "user_id = 'alice'"), expected + 2, "its neighbours count")
     t.like(usage.dead(redis)[-1]["reason"], "too large: 10[0-9]{6} bytes", "and its size is told")
+    bad = line(requests="-1") * 2500
+    ship(redis, slot.batch(bad), slot.batch(bad[:-1]))
+    t.ok(wait_for(lambda: is_empty(redis), 20), "larger than nginx makes them", daemon.log()[-2000:])
+    t.is_([(set(entry), int(entry["bytes"]) >= len(bad) - 1) for entry in usage.dead(redis)[-2:]], [({"reason", "entry", "bytes"}, True)] * 2,
+          "only its reason and size are kept")
 
     # --- the dead stream is full ---
     client = redis.client()

@@ -2,14 +2,56 @@
 --
 -- Plain SQL, as 001_api_keys, which must have been applied: any number of times, by whoever may apply that one.
 
--- 1. The tables, beside api_keys. One block, so that no table of ours is ever without row-level security.
+-- 1. The tables, beside api_keys. Tables of these names that are not ours, as an application may have, are refused before
+--    anything is changed. One block, so that no table of ours is ever without row-level security.
 DO $migration$
 DECLARE
     home      text := (SELECT relnamespace::regnamespace FROM pg_class WHERE oid = 'api_keys'::regclass);
     supabase  text;
     new_table text;
+    existing  regclass;
+    wanted    record;
+    wrong     text;
 BEGIN
     PERFORM set_config('search_path', home || ', pg_temp', true);
+    FOR wanted IN SELECT * FROM (VALUES
+        ('usage_records', 'user_id text, key_id uuid, bucket timestamp with time zone, endpoint text, model text, '
+            'status text, source text, requests bigint, tokens_in bigint, tokens_out bigint, tokens_cached bigint, '
+            'cost numeric', 'bucket, endpoint, key_id, model, source, status, user_id'),
+        ('usage_sources', 'zone uuid, slot bigint, applied int8multirange', 'slot, zone')
+    ) AS tables (name, columns, key) LOOP
+        existing := to_regclass(wanted.name);
+        CONTINUE WHEN existing IS NULL;
+        SELECT string_agg(format('%s must be %s', split_part(each, ' ', 1), substr(each, strpos(each, ' ') + 1)), ', ')
+            INTO wrong FROM unnest(string_to_array(wanted.columns, ', ')) AS each
+            WHERE NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = existing AND attnum > 0 AND NOT attisdropped
+                              AND attname || ' ' || format_type(atttypid, NULL) = each);
+        IF wrong IS NULL THEN
+            SELECT 'these columns must have a default or be nullable: ' || string_agg(attname, ', ') INTO wrong
+                FROM pg_attribute WHERE attrelid = existing AND attnum > 0 AND NOT attisdropped AND attnotnull
+                AND NOT atthasdef AND attidentity = ''
+                AND attname <> ALL (SELECT split_part(each, ' ', 1)
+                                    FROM unnest(string_to_array(wanted.columns, ', ')) AS each);
+        END IF;
+        IF (SELECT relkind FROM pg_class WHERE oid = existing) NOT IN ('r', 'p') THEN
+            wrong := 'it is no table';
+        ELSIF wrong IS NULL AND NOT EXISTS (
+            SELECT FROM pg_index WHERE indrelid = existing AND indisunique AND indisvalid AND indpred IS NULL
+            AND indexprs IS NULL AND wanted.key =
+                (SELECT string_agg(attname, ', ' ORDER BY attname COLLATE "C") FROM pg_attribute
+                 WHERE attrelid = existing AND attnum = ANY (indkey[0:indnkeyatts - 1]))) THEN
+            wrong := format('there must be a unique index on (%s)', wanted.key);
+        END IF;
+        IF wrong IS NOT NULL THEN
+            RAISE EXCEPTION 'the existing %.% is not the table that apikeyd needs: %', home, wanted.name, wrong
+                USING HINT = format('If it is the application''s, rename it: ALTER TABLE %s.%I RENAME TO ...; then migrate '
+                                    'again.', home, wanted.name);
+        END IF;
+        IF NOT (SELECT relrowsecurity FROM pg_class WHERE oid = existing) THEN
+            RAISE EXCEPTION '%.% exists without row-level security', home, wanted.name
+                USING HINT = format('ALTER TABLE %s.%I ENABLE ROW LEVEL SECURITY; then migrate again.', home, wanted.name);
+        END IF;
+    END LOOP;
     FOREACH new_table IN ARRAY ARRAY['usage_records', 'usage_sources'] LOOP
         CONTINUE WHEN to_regclass(new_table) IS NOT NULL;
         IF new_table = 'usage_records' THEN
@@ -90,7 +132,9 @@ CREATE POLICY apikeyd_serves ON usage_sources TO apikeyd USING (true) WITH CHECK
 -- The grant above says of which column.
 CREATE POLICY apikeyd_updates ON api_keys FOR UPDATE TO apikeyd USING (true) WITH CHECK (true);
 
--- 3. Done.
+-- 3. Done: but not where a client went on after block 1 refused.
 INSERT INTO apikey_schema (version)
     SELECT 2 FROM pg_class WHERE oid = 'usage_records'::regclass AND relrowsecurity
+    AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = pg_class.oid AND attname = 'source' AND NOT attisdropped)
+    AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'usage_sources'::regclass AND attname = 'applied')
     ON CONFLICT DO NOTHING;
