@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::size_t kAlignment = 64;
 constexpr std::size_t kPrivateBytes = 1 << 20;
+constexpr ngx_uint_t kPagesLeft = 4;  // for workers' counters, which are made while nginx runs, too
 
 std::string random_zone_id() {
     std::array<unsigned char, 16> random{};
@@ -77,12 +78,13 @@ SlotNode* UsageSlots::make_slot() noexcept {
     ngx_shmtx_lock(&pool_.mutex);
     auto* node = static_cast<SlotNode*>(ngx_slab_calloc_locked(&pool_, sizeof(SlotNode)));
     std::size_t bytes = header_.slot_bytes;
-    void* memory = node != nullptr ? ngx_slab_alloc_locked(&pool_, bytes) : nullptr;
+    void* memory = nullptr;
     // Workers that drain, and what dead ones left while Redis is away, may hold more slots than were planned: a small one
     // in the zone is better than a large one that dies with its worker.
-    for (; node != nullptr && memory == nullptr && bytes / 2 >= usage::UsageSlot::kFewestBytes;) {
-        bytes /= 2;
+    for (; node != nullptr && bytes >= usage::UsageSlot::kFewestBytes; bytes /= 2) {
+        if (pool_.pfree < bytes / ngx_pagesize + kPagesLeft) continue;
         memory = ngx_slab_alloc_locked(&pool_, bytes);
+        if (memory != nullptr) break;
     }
     if (memory != nullptr && usage::UsageSlot::create(memory, bytes)) {
         SlotNode* const head = header_.slots.load(std::memory_order_relaxed);
