@@ -32,6 +32,8 @@ Usage::~Usage() {
 }
 
 void Usage::start() {
+    // A dead worker's, with what that left.
+    if (own_->slot().has_rows() || own_->first() != own_->end()) ++zone_.counters().usage_slots_adopted;
     if (own_->is_private()) {
         ngx_log_error(
             NGX_LOG_WARN, ngx_cycle->log, 0,

@@ -69,16 +69,18 @@ def two_workers():
 
 
 def kill_at(what, function, then=(), others=False):
-    """`others`: the other worker is killed, and the one that follows it, until this one is there."""
+    """`others`: the other worker is killed, and none follows it before this one is there: that would take over what it left."""
     first, _ = two_workers()
     nginx.signalled.add(first)
     gdb = debugger(first, function, then)
 
     def is_there():
         if others:
+            nginx.process.pause()          # the master
             for pid in set(nginx.workers()) - {first}:
                 nginx.kill_worker(pid)
-            wait_for(lambda: gdb.poll() is not None, 0.5)
+            wait_for(lambda: gdb.poll() is not None, 2)
+            nginx.process.resume()
         ask()
         return gdb.poll() is not None
 
