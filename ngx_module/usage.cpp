@@ -37,8 +37,9 @@ void Usage::start() {
     if (own_->is_private()) {
         ngx_log_error(
             NGX_LOG_WARN, ngx_cycle->log, 0,
-            "api_key: api_key_zone has no slot for the usage of this worker, because older workers still have "
-            "them or it is too small; until there is one, usage would be lost if the worker were killed");
+            "api_key: api_key_zone has no room for the usage of this worker, since it is too small or older workers "
+            "still have it; until there is, usage is lost if the worker is killed; where this stays so, make the zone "
+            "larger");
     }
     if (spool_ != nullptr && access(spool_->folder().c_str(), R_OK | W_OK | X_OK) != 0) {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, ngx_errno,

@@ -172,7 +172,7 @@ with Test() as t:
     t.is_(len(up.requests), asked + 1, "the API made it once")
     # A part that nginx cut out is another body: nothing is guessed from it.
     up.put("/cut_out", WHOLE, headers=(("Accept-Ranges", "bytes"),))
-    check("a part of it", "/cached/cut_out", lambda path: ask(path, headers={"Range": "bytes=0-20"}), "", ZERO, "malformed")
+    check("a part of it", "/cached/cut_out", lambda path: ask(path, headers={"Range": "bytes=0-20"}), "", ZERO, "")
 
     before = results()
     for kind in ("json", "html"):

@@ -13,7 +13,7 @@ worker_processes 2;
 events { }
 http {
     %HTTP%
-    api_key_zone           keys:256k;
+    api_key_zone           keys:1m;
     api_key_redis          %REDIS% timeout=500ms;
     api_key_cache          valid=10m;
     api_key_usage_interval 100ms;

@@ -52,7 +52,7 @@ with Test() as t:
     upstream.delay = 60
     drained = drain() + drain()
     t.ok(wait_for(lambda: in_memory("private") > 0), "the zone has no slot for the last ones", nginx.metrics())
-    t.like(nginx.log(), r"\[warn\] .*api_key_zone has no slot for the usage of this worker", "they say so")
+    t.like(nginx.log(), r"\[warn\] .*api_key_zone has no room for the usage of this worker", "they say so")
     answered += sum(nginx.get("/", alice).status == 200 for _ in range(40))
     t.is_(usage.wait_counted(redis, answered), answered, "what they count is shipped all the same")
 
