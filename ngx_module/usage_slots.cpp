@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::size_t kAlignment = 64;
 constexpr std::size_t kPrivateBytes = 1 << 20;
-constexpr ngx_uint_t kPagesLeft = 4;  // for workers' counters, which are made while nginx runs, too
+constexpr ngx_uint_t kPagesLeft = 1;  // for workers' counters, which are made while nginx runs, too
 
 std::string random_zone_id() {
     std::array<unsigned char, 16> random{};

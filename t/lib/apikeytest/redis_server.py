@@ -143,11 +143,11 @@ class Redis:
 
     @staticmethod
     def _entries(client, name):
-        """All of a stream, a few at a time: entries of usage are large."""
-        last = "-"
-        while some := client("XRANGE", name, last, "+", "COUNT", 20):
+        """The youngest of a stream, a few at a time: entries of usage are large, and alike."""
+        last, left = "+", 500
+        while left > 0 and (some := client("XREVRANGE", name, last, "-", "COUNT", 20)):
             yield from some
-            last = f"({some[-1][0]}"
+            last, left = f"({some[-1][0]}", left - len(some)
 
     def everything(self):
         """All keys and values as one text: to search it for what must not be there."""
