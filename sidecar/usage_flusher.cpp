@@ -173,15 +173,21 @@ bool UsageFlusher::is_full(const Group& group) const {
 
 void UsageFlusher::apply(Links links, Group& group) {
     try {
-        if (!group.batches.empty()) count(links.writer.apply(group.batches), group.batches);
+        if (!group.batches.empty()) apply_at_once(links, group.batches);
     } catch (const PostgresError& error) {
         if (!is_of_content(error.sqlstate())) throw;
         apply_one_by_one(links, group);
     }
-    last_used_.move(links.postgres);  // before that: whoever applies them again after us looks at their keys again
+    last_used_.move(links.postgres);
     links.stream.acknowledge(group.handled);
     for (const auto& [entry, reason] : group.refused)
         bury(links, *entry, reason);
+}
+
+// None of them is acknowledged before their keys are looked at: whoever applies them again after us does that, too.
+void UsageFlusher::apply_at_once(Links links, std::span<const UsageBatch> batches) {
+    count(links.writer.apply(batches), batches);
+    last_used_.move_new(links.postgres);
 }
 
 // Finds who is to blame.
@@ -189,7 +195,7 @@ void UsageFlusher::apply_one_by_one(Links links, Group& group) {
     for (const UsageBatch& batch : group.batches) {
         if (stop_.is_set()) throw Stopped();
         try {
-            count(links.writer.apply({&batch, 1}), {&batch, 1});
+            apply_at_once(links, {&batch, 1});
         } catch (const PostgresError& error) {
             if (!is_of_content(error.sqlstate())) throw;
             group.refused.emplace_back(batch.entry, error.what());
@@ -203,7 +209,6 @@ void UsageFlusher::count(const UsageWriter::Report& report, std::span<const Usag
     counts_.duplicates += batches.size() - report.batches;
     counts_.rows += report.rows;
     counts_.clamped += report.clamped;
-    last_used_.saw(report.uses);
     if (report.clamped > 0) {
         quiet_.warn("usage: keys were used in the future; is nginx' clock right? Such uses count as now");
     }

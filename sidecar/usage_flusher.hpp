@@ -79,6 +79,7 @@ class UsageFlusher {
     [[nodiscard]] bool is_full(const Group& group) const;
 
     void apply(Links links, Group& group);
+    void apply_at_once(Links links, std::span<const UsageBatch> batches);
     void apply_one_by_one(Links links, Group& group);
     void count(const UsageWriter::Report& report, std::span<const UsageBatch> batches);
     void bury(Links links, const UsageEntry& entry, const std::string& reason);

@@ -1,6 +1,7 @@
 #include "sidecar/usage_last_used.hpp"
 
 #include <algorithm>
+#include <charconv>
 
 #include "sidecar/weather.hpp"
 
@@ -14,6 +15,13 @@ std::string begin() {
     return "BEGIN; SET LOCAL lock_timeout = '" + std::to_string(UsageLastUsed::kLockTimeout.count()) +
            "ms'; SET LOCAL statement_timeout = '" + std::to_string(UsageLastUsed::kStatementTimeout.count()) + "s'; ";
 }
+
+// The keys of the batches that were applied last, each once, in the order of ids. None is in the future. date_part() is exact to
+// the microsecond until the year 2255, and far cheaper than extract().
+constexpr const char* kNewUses =
+    "(SELECT key_id AS id, max(CASE WHEN last_used > now() + interval '5 minutes' THEN now() ELSE last_used END) AS "
+    "last_used FROM pg_temp.apikey_key WHERE last_used > '-infinity' GROUP BY key_id ORDER BY key_id) AS n";
+constexpr const char* kFetchNew = "SELECT id, (date_part('epoch', last_used) * 1000000)::bigint FROM ";
 
 // Their rows, in the order of ids. The numbers are microseconds.
 std::string some_uses(const auto& some) {
@@ -59,10 +67,37 @@ SELECT key_id, sqlstate, message FROM pg_temp.apikey_put_off; COMMIT)";
 
 }  // namespace
 
-void UsageLastUsed::saw(const std::vector<KeyUse>& uses) {
-    for (const auto& [id, used] : uses) {
-        const auto [key, is_new] = waiting_.try_emplace(id, Waiting{used, {}});
-        if (!is_new) key->second.used = std::max(key->second.used, used);
+// Nearly always nobody holds anything, and the keys need not come here.
+void UsageLastUsed::move_new(Postgres& postgres) {
+    if (waiting_.empty() && move_at_once(postgres)) return;
+    fetch_new(postgres);
+    move(postgres);
+}
+
+bool UsageLastUsed::move_at_once(Postgres& postgres) {
+    try {
+        postgres.execute(begin() + kMove + kNewUses + kWhereOlder);
+        return true;
+    } catch (const PostgresError& error) {
+        if (error.sqlstate().empty()) throw;
+        postgres.execute("ROLLBACK");
+        return false;
+    }
+}
+
+void UsageLastUsed::fetch_new(Postgres& postgres) {
+    try {
+        const PgResult uses = postgres.query((std::string(kFetchNew) + kNewUses).c_str());
+        for (int i = 0; i < rows(uses); ++i) {
+            const std::string_view text = cell(uses, i, 1);
+            std::int64_t used = 0;
+            std::from_chars(text.data(), text.data() + text.size(), used);
+            const auto [key, is_new] = waiting_.try_emplace(std::string(cell(uses, i, 0)), Waiting{used, {}});
+            if (!is_new) key->second.used = std::max(key->second.used, used);
+        }
+    } catch (const PostgresError& error) {
+        if (error.sqlstate().empty()) throw;
+        quiet_.warn(std::string("usage: last_used_at of keys is lost: ") + error.what());
     }
 }
 

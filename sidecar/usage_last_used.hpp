@@ -9,7 +9,6 @@
 #include <cstdint>
 #include <map>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "sidecar/log.hpp"
@@ -17,13 +16,10 @@
 
 namespace apikey {
 
-// A key's id, and when it was used, in microseconds since 1970.
-using KeyUse = std::pair<std::string, std::int64_t>;
-
 class UsageLastUsed {
   public:
     using Clock = std::chrono::steady_clock;
-    static constexpr std::size_t kMostAtOnce = 10'000;  // keys of one transaction
+    static constexpr std::size_t kMostAtOnce = 10'000;  // keys of one transaction, of those that wait
     static constexpr std::size_t kMostWaiting = 100'000;
     static constexpr std::chrono::milliseconds kLockTimeout{100};
     static constexpr std::chrono::seconds kStatementTimeout{5};
@@ -32,21 +28,24 @@ class UsageLastUsed {
     static constexpr std::chrono::seconds kRefusedAgain{60};
     static constexpr std::chrono::seconds kTableAgain{5};
 
-    // The time is moved at the next move(), and never back.
-    void saw(const std::vector<KeyUse>& uses);
-    // Moves all that are due. Throws PostgresError when the connection breaks, and Stopped; whatever else Postgres says is
-    // logged, and the keys wait.
+    // Moves what the batches say that UsageWriter has just applied, also of those that were applied before: somebody may have
+    // been killed between the two transactions. Throws PostgresError when the connection breaks, and Stopped; whatever else
+    // Postgres says is logged, and the keys wait.
+    void move_new(Postgres& postgres);
+    // Moves those that wait and are due. Throws the same.
     void move(Postgres& postgres);
     // The same for all that wait, due or not: before the process ends.
     void move_all(Postgres& postgres);
 
   private:
     struct Waiting {
-        std::int64_t used = 0;
+        std::int64_t used = 0;  // microseconds since 1970
         Clock::time_point due;
     };
     using Keys = std::map<std::string, Waiting>;
 
+    bool move_at_once(Postgres& postgres);
+    void fetch_new(Postgres& postgres);
     std::vector<Keys::iterator> take_due(Clock::time_point now);
     void move_some(Postgres& postgres, const std::vector<Keys::iterator>& some);
     void move_each(Postgres& postgres, const std::vector<Keys::iterator>& some);

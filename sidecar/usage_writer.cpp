@@ -1,6 +1,5 @@
 #include "sidecar/usage_writer.hpp"
 
-#include <charconv>
 #include <thread>
 
 #include "core/decimal.hpp"
@@ -33,8 +32,7 @@ CREATE TEMPORARY TABLE apikey_row (
     tokens_in bigint NOT NULL CHECK (tokens_in >= 0), tokens_out bigint NOT NULL CHECK (tokens_out >= 0),
     tokens_cached bigint NOT NULL CHECK (tokens_cached >= 0), cost numeric CHECK (cost >= 0 AND cost < 1e30)
 ) ON COMMIT DELETE ROWS;
-CREATE TEMPORARY TABLE apikey_key (batch integer, key_id uuid NOT NULL, last_used timestamptz NOT NULL)
-    ON COMMIT DELETE ROWS;
+CREATE TEMPORARY TABLE apikey_key (batch integer, key_id uuid NOT NULL, last_used timestamptz NOT NULL);
 CREATE TEMPORARY TABLE apikey_price (model text COLLATE "C", input numeric, output numeric)
 )";
 
@@ -86,13 +84,8 @@ std::string merge_rows(std::chrono::seconds bucket, bool has_prices) {
                                                                                                         "excluded.cost;";
 }
 
-// The last results are read by attempt(). Uses are those of all batches: one that was applied before may have been so by
-// somebody who was killed before he moved last_used_at. None is in the future. What is missing between two ranges is a hole;
-// after the last one nothing is.
+// The last results are read by attempt(). What is missing between two ranges is a hole; after the last one nothing is.
 constexpr const char* kReport = R"(
-SELECT key_id, (extract(epoch FROM CASE WHEN last_used > now() + interval '5 minutes' THEN now() ELSE last_used END)
-    * 1000000)::bigint FROM (SELECT key_id, max(last_used) AS last_used FROM pg_temp.apikey_key
-    WHERE last_used > '-infinity' GROUP BY key_id) AS keys;
 SELECT s.zone, s.slot, upper(r) AS first, lead(lower(r)) OVER (PARTITION BY s.zone, s.slot ORDER BY r) - 1 AS last
     FROM usage_sources s CROSS JOIN unnest(s.applied) AS r
     WHERE (s.zone, s.slot) IN (SELECT zone, slot FROM pg_temp.apikey_batch) LIMIT 10000;
@@ -104,12 +97,6 @@ std::uint64_t number(std::string_view text) {
     return parse_decimal(text).value_or(0);
 }
 
-std::int64_t signed_number(std::string_view text) {
-    std::int64_t value = 0;
-    std::from_chars(text.data(), text.data() + text.size(), value);
-    return value;
-}
-
 std::string without_dashes(std::string_view uuid) {
     std::string digits(uuid);
     std::erase(digits, '-');
@@ -118,7 +105,8 @@ std::string without_dashes(std::string_view uuid) {
 
 // What begins the transaction; the server reads the rows, and then the keys.
 std::string begin_with(std::span<const UsageBatch> batches) {
-    std::string sql = "BEGIN; INSERT INTO pg_temp.apikey_batch (batch, zone, slot, sequence) VALUES ";
+    std::string sql =
+        "BEGIN; TRUNCATE pg_temp.apikey_key; INSERT INTO pg_temp.apikey_batch (batch, zone, slot, sequence) VALUES ";
     for (std::size_t i = 0; i < batches.size(); ++i) {
         const usage::BatchId& id = batches[i].id;
         sql += (i == 0 ? "(" : ", (") + std::to_string(i) + ", '" + id.zone + "', " + std::to_string(id.slot) + ", " +
@@ -176,14 +164,10 @@ UsageWriter::Report UsageWriter::attempt(std::span<const UsageBatch> batches) {
     if (results.size() != kResults) throw PostgresError("Postgres answered less than it was asked");
     const PgResult& counts = results[kResults - 2];
     const PgResult& holes = results[kResults - 3];
-    const PgResult& uses = results[kResults - 4];
     Report report;
     report.batches = number(cell(counts, 0, 0));
     report.clamped = number(cell(counts, 0, 1));
-    report.rows = number(PQcmdTuples(results[kResults - 5].get()));
-    report.uses.reserve(static_cast<std::size_t>(apikey::rows(uses)));
-    for (int i = 0; i < apikey::rows(uses); ++i)
-        report.uses.emplace_back(cell(uses, i, 0), signed_number(cell(uses, i, 1)));
+    report.rows = number(PQcmdTuples(results[kResults - 4].get()));
     for (int i = 0; i < apikey::rows(holes); ++i) {
         const UsageSlotId slot{without_dashes(cell(holes, i, 0)), number(cell(holes, i, 1))};
         auto& of_slot = report.holes[slot];

@@ -21,7 +21,6 @@
 #include "sidecar/settings.hpp"
 #include "sidecar/usage_batch.hpp"
 #include "sidecar/usage_holes.hpp"
-#include "sidecar/usage_last_used.hpp"
 
 namespace apikey {
 
@@ -34,7 +33,6 @@ class UsageWriter {
         std::uint64_t batches = 0;                            // that had not been applied before
         std::uint64_t rows = 0;                               // of usage_records, new or grown
         std::uint64_t clamped = 0;                            // uses too far in the future to be believed
-        std::vector<KeyUse> uses;                             // the latest of each key, of all batches, new or not
         std::map<UsageSlotId, std::vector<UsageHole>> holes;  // that the slots of such batches have now, or none
     };
 
@@ -42,7 +40,8 @@ class UsageWriter {
     UsageWriter(Postgres& postgres, const Settings& settings);
 
     // Applies those that are not applied yet; no two of them may have the same id. Throws PostgresError, and then none is
-    // applied, unless it is the connection that broke.
+    // applied, unless it is the connection that broke. The keys of all of them, whether new or not, are in pg_temp.apikey_key
+    // afterwards, until the next call, for UsageLastUsed.
     Report apply(std::span<const UsageBatch> batches);
 
   private:
