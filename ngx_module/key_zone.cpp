@@ -55,13 +55,6 @@ ngx_uint_t plan_usage(const ngx_slab_pool_t& pool, ZoneHeader& header) noexcept 
     return pages;
 }
 
-bool make_id(ZoneHeader& header) noexcept {
-    std::array<unsigned char, sizeof(header.id) / 2> random{};
-    if (RAND_bytes(random.data(), static_cast<int>(random.size())) != 1) return false;
-    ngx_hex_dump(reinterpret_cast<u_char*>(header.id.data()), random.data(), random.size());
-    return true;
-}
-
 // Everything but what is reserved becomes the cache.
 bool make_cache(ngx_slab_pool_t& pool, ZoneHeader& header) noexcept {
     const ngx_uint_t reserve = plan_usage(pool, header) + std::max(pool.pfree / kReservedShare, kFewestReservedPages);
@@ -78,7 +71,7 @@ ngx_int_t make_zone(ngx_shm_zone_t& zone) noexcept {
     ngx_slab_pool_t& pool = pool_of(zone);
     pool.log_nomem = 0;  // what finds no room is counted, not logged
     auto* header = static_cast<ZoneHeader*>(ngx_slab_calloc(&pool, sizeof(ZoneHeader)));
-    if (header == nullptr || !make_id(*header) || !make_cache(pool, *header)) {
+    if (header == nullptr || !make_zone_id(header->id) || !make_cache(pool, *header)) {
         ngx_log_error(NGX_LOG_EMERG, zone.shm.log, 0, "api_key: zone \"%V\" has no room for its cache", &zone.shm.name);
         return NGX_ERROR;
     }
@@ -94,6 +87,13 @@ ngx_int_t init_key_zone(ngx_shm_zone_t* zone, void* old) noexcept {
 }
 
 }  // namespace
+
+bool make_zone_id(ZoneId& id) noexcept {
+    std::array<unsigned char, sizeof(ZoneId) / 2> random{};
+    if (RAND_bytes(random.data(), static_cast<int>(random.size())) != 1) return false;
+    ngx_hex_dump(reinterpret_cast<u_char*>(id.data()), random.data(), random.size());
+    return true;
+}
 
 char* declare_key_zone(ngx_conf_t* cf, MainConf& conf) {
     if (conf.zone != nullptr) return const_cast<char*>("is duplicate");

@@ -105,10 +105,7 @@ void Usage::report_lost(const char* why) noexcept {
 // since to find that out means to write all rows.
 bool Usage::make_room() noexcept {
     if (stuck_) return false;
-    const bool sealed = guarded(ngx_cycle->log, "full usage slot", false, [this] {
-        if (own_->slot().is_backed_up()) hold_taken(*own_);  // to seal in vain means to write all rows
-        return seal_whatever(*own_);
-    });
+    const bool sealed = guarded(ngx_cycle->log, "full usage slot", false, [this] { return seal_whatever(*own_); });
     stuck_ = !sealed;
     if (sealed) filled_.post();
     return sealed;
@@ -124,6 +121,7 @@ bool Usage::seal(SlotSource& source) {
 // Where the ring is full, what Redis has taken makes room; then, while Redis takes nothing, the oldest batches go to the spool,
 // the first half or all.
 bool Usage::seal_whatever(SlotSource& source) {
+    if (source.slot().is_backed_up()) hold_taken(source);  // to seal in vain means to write all rows
     if (seal(source)) return true;
     hold_taken(source);
     if (seal(source)) return true;

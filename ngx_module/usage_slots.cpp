@@ -1,7 +1,5 @@
 #include "ngx_module/usage_slots.hpp"
 
-#include <openssl/rand.h>
-
 #include <cstdlib>
 #include <new>
 
@@ -15,14 +13,6 @@ namespace {
 constexpr std::size_t kAlignment = 64;
 constexpr std::size_t kPrivateBytes = 1 << 20;
 constexpr ngx_uint_t kPagesLeft = 1;  // for workers' counters, which are made while nginx runs, too
-
-std::string random_zone_id() {
-    std::array<unsigned char, 16> random{};
-    if (RAND_bytes(random.data(), static_cast<int>(random.size())) != 1) throw std::bad_alloc();
-    std::string id(random.size() * 2, '0');
-    ngx_hex_dump(reinterpret_cast<u_char*>(id.data()), random.data(), random.size());
-    return id;
-}
 
 bool holds_something(const usage::UsageSlot& slot) noexcept {
     return slot.has_rows() || slot.first() != slot.next();
@@ -118,7 +108,9 @@ OwnedSlot UsageSlots::owned(const SlotNode& node) const {
 OwnedSlot UsageSlots::private_slot() const {
     std::shared_ptr<void> memory(std::aligned_alloc(kAlignment, kPrivateBytes), std::free);
     if (memory == nullptr || !usage::UsageSlot::create(memory.get(), kPrivateBytes)) throw std::bad_alloc();
-    OwnedSlot taken{usage::UsageSlot(memory.get()), random_zone_id(), 0, memory};
+    ZoneId id;
+    if (!make_zone_id(id)) throw std::bad_alloc();
+    OwnedSlot taken{usage::UsageSlot(memory.get()), std::string(id.data(), id.size()), 0, memory};
     taken.slot.take(0, me_);
     taken.slot.recover();
     return taken;

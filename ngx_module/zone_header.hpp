@@ -28,14 +28,19 @@ struct SlotNode {
     std::size_t bytes;
 };
 
+// 128 random bits, in hex: of the zone in the ids of its batches.
+using ZoneId = std::array<char, 32>;
+// False: the system has none to give.
+[[nodiscard]] bool make_zone_id(ZoneId& id) noexcept;  // key_zone.cpp
+
 struct ZoneHeader {
     void* cache;  // KeyCache's memory
     std::size_t cache_bytes;
     Coverage coverage;
     std::atomic<CounterBlock*> counters;
 
-    std::array<char, 32> id;  // in the ids of its batches: 128 random bits, in hex
-    std::size_t slot_bytes;   // of each slot, where there is room; 0: the zone is too small for any
+    ZoneId id;
+    std::size_t slot_bytes;  // of each slot, where there is room; 0: the zone is too small for any
     std::atomic<SlotNode*> slots;
     UsageStream stream;  // what a worker has last seen of it; each word through std::atomic_ref
 };
