@@ -12,6 +12,15 @@
 
 namespace apikey::ngx {
 
+namespace {
+
+ngx_uint_t worker_processes() noexcept {
+    const auto* conf = reinterpret_cast<const ngx_core_conf_t*>(ngx_get_conf(ngx_cycle->conf_ctx, ngx_core_module));
+    return static_cast<ngx_uint_t>(std::max<ngx_int_t>(conf->worker_processes, 1));
+}
+
+}  // namespace
+
 using Added = usage::UsageSlot::Added;
 
 Usage::Usage(const MainConf& conf, RedisLink& link, KeyZone& zone)
@@ -158,10 +167,12 @@ void Usage::move_into_zone() {
     std::swap(own_, *better);  // what was counted outside is shipped like what others left
 }
 
-// Slots that others left are done with when they are empty.
+// Slots that others left are done with when they are empty: where a reload would find too few, as soon as Redis has taken all.
 void Usage::give_back() {
+    const bool are_scarce = !adopted_.empty() && slots_.are_scarce(worker_processes());
     for (const auto& source : adopted_) {
         if (source->slot().has_rows()) seal_whatever(*source);
+        if (are_scarce) hold_taken(*source);
     }
     std::erase_if(adopted_, [this](const std::unique_ptr<SlotSource>& source) {
         const auto is_its = [&](const Sent& sent) { return sent.source == source.get(); };

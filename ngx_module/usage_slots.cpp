@@ -1,5 +1,6 @@
 #include "ngx_module/usage_slots.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <new>
 
@@ -49,6 +50,18 @@ std::optional<OwnedSlot> UsageSlots::take_from_zone() {
     if (node == nullptr) node = make_slot();
     if (node == nullptr) return std::nullopt;
     return owned(*node);
+}
+
+bool UsageSlots::are_scarce(ngx_uint_t wanted) const noexcept {
+    if (header_.slot_bytes == 0) return false;
+    ngx_shmtx_lock(&pool_.mutex);
+    const ngx_uint_t pages = pool_.pfree;
+    ngx_shmtx_unlock(&pool_.mutex);
+    ngx_uint_t found = (pages - std::min(pages, kPagesLeft)) / (header_.slot_bytes / ngx_pagesize);
+    for (const SlotNode* node = header_.slots.load(std::memory_order_acquire); node != nullptr; node = node->next) {
+        if (usage::UsageSlot(node->memory).owner() == 0) ++found;
+    }
+    return found < wanted;
 }
 
 // The largest.

@@ -35,6 +35,8 @@ class UsageSlots {
     std::optional<OwnedSlot> take_dead();
     // A slot of the zone that is free, or a new one; nothing: there is none. Throws std::bad_alloc.
     std::optional<OwnedSlot> take_from_zone();
+    // Workers that start now would find fewer than `wanted` slots in the zone, free ones or new ones of full size.
+    [[nodiscard]] bool are_scarce(ngx_uint_t wanted) const noexcept;
 
   private:
     SlotNode* take_free() noexcept;

@@ -33,6 +33,11 @@ def two_workers():
     return wait_for(lambda: len(found := nginx.workers()) == 2 and found)
 
 
+def have_slots():
+    """Else what a worker holds when it is killed dies with it."""
+    return nginx.metrics()['usage_slots{memory="private"}'] == 0
+
+
 with Test(limit=180) as t:
     keys = [t.key(user=f"user-{n}") for n in range(10)]
     idle, draining, orphan = t.key(user="idle"), t.key(user="draining"), t.key(user="orphan")
@@ -61,7 +66,7 @@ with Test(limit=180) as t:
     usage.agrees(t, redis, load, "kills under load")
     t.ok(nginx.metrics()["usage_slots_adopted_total"] > 0, "the metrics tell of slots that were taken over")
     t.note(f"{sum(load.answered.values())} answered, {sum(load.perhaps.values())} perhaps, {len(usage.slots(redis))} slots")
-    wait_for(lambda: nginx.metrics()['usage_slots{memory="private"}'] == 0)    # so many deaths at a time, and all slots were taken
+    wait_for(have_slots)                               # so many deaths at a time, and all slots were taken
 
     # An old worker that drains has no successor of its own.
     upstream.delay = 60
@@ -78,6 +83,7 @@ with Test(limit=180) as t:
     client.close()
 
     # The master.
+    t.ok(wait_for(have_slots), "the new workers have slots in the zone")
     orphans = two_workers()
     nginx.process.expected_to_end = True
     os.kill(nginx.master, signal.SIGKILL)
