@@ -61,9 +61,10 @@ class Postgres {
     // Any number of statements without parameters.
     void execute(const std::string& sql);
     // The same, and wherever they say COPY ... FROM STDIN, the next of `copies` is what the server reads. All results, in order.
-    // The server has all statements from the start: after the last copy it waits for nothing of ours.
+    // The server has all statements from the start: after the last copy it waits for nothing of ours, and `meanwhile` is called.
     using CopyText = std::function<std::string_view()>;  // the next piece, valid until the next call; empty: the end
-    std::vector<PgResult> execute_with(const std::string& sql, const std::vector<CopyText>& copies);
+    std::vector<PgResult> execute_with(const std::string& sql, const std::vector<CopyText>& copies,
+                                       const std::function<void()>& meanwhile = nullptr);
 
     // What has arrived, without waiting. Throws PostgresError when the connection is gone.
     std::vector<PgNotification> take_notifications();

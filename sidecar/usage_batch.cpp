@@ -81,6 +81,7 @@ Result<UsageBatch> batch_of(const UsageEntry& entry) {
     batch.sealed = static_cast<std::int64_t>(*sealed);
     const auto keys = lines_in(entry, usage::kKeysField, kKeyColumns, batch.keys);
     if (!keys) return Error{keys.error()};
+    batch.key_count = *keys;
     const auto rows = lines_in(entry, usage::kRowsField, kRowColumns, batch.rows);
     if (!rows) return Error{rows.error()};
     batch.row_count = *rows;

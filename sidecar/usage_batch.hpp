@@ -31,6 +31,7 @@ struct UsageBatch {
     std::int64_t sealed = 0;  // unix milliseconds, nginx's clock
     std::string_view keys;    // lines, see batch_text.hpp
     std::string_view rows;
+    std::size_t key_count = 0;
     std::size_t row_count = 0;
 };
 

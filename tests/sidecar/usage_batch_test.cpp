@@ -48,6 +48,7 @@ TEST(UsageBatches, SayWhatIsWrongWithThem) {
     EXPECT_EQ(batch->id.sequence, 2U);
     EXPECT_EQ(batch->sealed, 12);
     EXPECT_EQ(batch->row_count, 0U);
+    EXPECT_EQ(batch->key_count, 1U);
     for (std::size_t left_out = 0; left_out < 4; ++left_out) {
         UsageEntry bad = good;
         bad.fields.erase(bad.fields.begin() + static_cast<std::ptrdiff_t>(left_out));
