@@ -1,14 +1,20 @@
 #!/usr/bin/python3
 # Postgres has become a standby, where nothing can be written: an apikeyd that looks for a primary does not take it, one that is
-# told to take any is refused each batch (25006). Neither puts a batch aside for it, and when it is promoted all counts once.
+# told to take any is refused (25006); and so is each batch where a transaction becomes read-only in the middle. No batch is put aside
+# for it, and afterwards all counts once.
 # Hazards: G5
 
+import re
 import time
 
 from lib.apikeytest import Test, usage, wait_for
 from lib.apikeytest.usage import Slot, is_empty, requests, row, ship
 
 BATCHES = 20
+TURNS_READ_ONLY = """
+CREATE FUNCTION turn_read_only() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN PERFORM set_config('transaction_read_only', 'on', true); RETURN NULL; END $$;
+CREATE TRIGGER turn_read_only AFTER INSERT ON usage_sources EXECUTE FUNCTION turn_read_only()"""
 
 with Test() as t:
     pg, redis = t.postgres(), t.redis()
@@ -39,4 +45,14 @@ with Test() as t:
     pg.sql("SELECT pg_promote()")
     t.ok(wait_for(lambda: is_empty(redis)), "it is promoted: all is applied", easy.log()[-1500:])
     t.must(requests(pg) == 3 * BATCHES, "and counts once", requests(pg))
+
+    pg.sql(TURNS_READ_ONLY)
+    ship(redis, *[slot.batch(row("alice", key)) for _ in range(BATCHES)])
+    t.ok(wait_for(lambda: re.search(r"cannot execute .* in a read-only transaction \(25006\); trying again", easy.log())),
+         "a transaction becomes read-only", easy.log()[-1500:])
+    time.sleep(2)
+    t.is_((redis("XLEN", usage.STREAM), requests(pg)), (BATCHES, 3 * BATCHES), "the stream holds what came")
+    pg.sql("DROP TRIGGER turn_read_only ON usage_sources")
+    t.ok(wait_for(lambda: is_empty(redis)), "it is over: all is applied", easy.log()[-1500:])
+    t.must(requests(pg) == 4 * BATCHES, "and counts once", requests(pg))
     t.is_(usage.dead(redis), [], "the dead stream is empty")
