@@ -95,6 +95,11 @@ with Test() as t:
     at(DAY, "ahead")
     t.like(daemon.log(), "usage: keys were used in the future; is nginx' clock right", "the log says that its clock is ahead")
     at(-HOUR, "behind")
+    daemon.process.pause()
+    nginx.get("/behind", key)
+    expected += 1
+    t.ok(wait_for(lambda: nginx.metrics()["usage_stream_entries"] > 0), "the metrics go on telling what waits")
+    daemon.process.resume()
     at(0, "right_again")
     at(DAY, "a_worker_starts_ahead", new_worker)
     at(-HOUR, "one_starts_behind", new_worker)
