@@ -59,6 +59,8 @@ with Test() as t:
             least = sum(load.answered.values())
             t.ok(wait_for(lambda: sum(applied().values()) >= least, interval=0.1), "it is back: what waited is applied",
                  sum(applied().values()), least, daemon.log()[-1500:])
+            t.ok(wait_for(lambda: gauge("usage_stream_oldest_seconds") < 2), "and nothing waits for long, though some always wait",
+                 gauge("usage_stream_entries"), gauge("usage_stream_oldest_seconds"))
     t.is_((dict(load.refused), dict(load.perhaps)), ({}, {}), f"no request failed ({load.asked})")
     t.ok(wait_for(lambda: usage.is_empty(redis) and sum(applied().values()) >= sum(load.answered.values())), "all is applied")
     load.agrees(t, applied, "Postgres away")
