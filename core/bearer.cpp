@@ -66,17 +66,9 @@ bool all_token68(std::string_view text) noexcept {
     return (halves[0] & halves[1]) == ~std::uint64_t{0};
 }
 
-// The length is looked at first: what is too long is not read.
-bool is_key(std::string_view text) noexcept {
-    if (text.empty() || text.size() > kMaxKeyBytes) return false;
-    while (!text.empty() && text.back() == '=')
-        text.remove_suffix(1);
-    return !text.empty() && all_token68(text);
-}
-
-Credentials as_credentials(std::string_view text) noexcept {
-    if (!is_key(text)) return {Credentials::Kind::malformed, {}};
-    return {Credentials::Kind::present, text};
+Credentials as_credentials(std::string_view token) noexcept {
+    if (token.empty() || token.size() > kMaxKeyBytes) return {Credentials::Kind::malformed, {}};
+    return {Credentials::Kind::present, token};
 }
 
 std::string_view without_quotes(std::string_view value) noexcept {
@@ -94,10 +86,16 @@ constexpr int hex_value(char c) noexcept {
 
 }  // namespace
 
+bool is_token68(std::string_view token) noexcept {
+    while (!token.empty() && token.back() == '=')
+        token.remove_suffix(1);
+    return !token.empty() && all_token68(token);
+}
+
 Credentials parse_authorization(std::string_view field_value) noexcept {
     const std::string_view value = trim_ows(field_value);
     if (!names_bearer(value)) return {};
-    // Only SP may separate; a HTAB stays in front of the token and makes it malformed.
+    // Only SP may separate; a HTAB stays in front of the token, which is no token68 then.
     std::string_view token = value.substr(kScheme.size());
     while (!token.empty() && token.front() == ' ')
         token.remove_prefix(1);

@@ -97,11 +97,17 @@ ngx_int_t ask_redis(Worker& worker, RequestCtx& ctx, const LocationConf& conf) {
     return settle_asked(worker, ctx, conf);
 }
 
+// A key whose checksum is wrong is nobody's.
+Verdict without_checksum(std::string_view token) {
+    return is_token68(token) ? Verdict::invalid : Verdict::malformed;
+}
+
 ngx_int_t decide(Worker& worker, RequestCtx& ctx, const LocationConf& conf) {
     const Credentials presented = find_credentials(ctx.request, conf);
     if (presented.kind == Credentials::Kind::none) return settle(ctx, conf, Verdict::missing);
     if (presented.kind == Credentials::Kind::malformed) return settle(ctx, conf, Verdict::malformed);
-    if (conf.checksum && !checksum_matches(presented.token)) return settle(ctx, conf, Verdict::invalid);
+    if (conf.checksum && !checksum_matches(presented.token))
+        return settle(ctx, conf, without_checksum(presented.token));
     const auto digest = sha256(presented.token);
     if (!digest) return settle(ctx, conf, Verdict::unavailable);
     if (ctx.state == State::resolved && equal(ctx.digest, *digest)) return settle(ctx, conf, judge_here(ctx, conf));
@@ -109,6 +115,8 @@ ngx_int_t decide(Worker& worker, RequestCtx& ctx, const LocationConf& conf) {
     ctx.state = State::fresh;
     ctx.digest = *digest;
     if (ask_cache(worker, ctx, *conf.cache)) return settle(ctx, conf, judge_here(ctx, conf));
+    // Not before: what the cache knows was once asked for here, and so is token68.
+    if (!is_token68(presented.token)) return settle(ctx, conf, Verdict::malformed);
     return ask_redis(worker, ctx, conf);
 }
 
