@@ -7,10 +7,10 @@ namespace apikey {
 
 using key_cache::Bucket;
 using key_cache::Candidates;
-using key_cache::EntryHead;
 using key_cache::Header;
 using key_cache::load;
 using key_cache::Probe;
+using key_cache::Statement;
 using key_cache::store;
 
 namespace {
@@ -34,26 +34,31 @@ Header plan(const void* memory, std::size_t bytes, const KeyCache::Secret& secre
     return header;
 }
 
-// False when the entry is not the probe's, or is being written.
-bool read_known(const Bucket& bucket, std::size_t way, const Probe& probe, EntryHead& head, CachedKey& out) noexcept {
+// False when the entry is not the probe's, or is being written, or finds no room.
+bool read_known(const Bucket& bucket, std::size_t way, const Probe& probe, TextRoom room, Statement& says,
+                CachedKey& out) noexcept {
     const std::uint32_t seq = load(bucket.header->seqs[way], std::memory_order_acquire);
     std::uint64_t* const entry = bucket.entry(way);
     if (seq % 2 != 0 || !key_cache::is_entry_of(entry, probe)) return false;
-    key_cache::load_words(entry, key_cache::kHeadWords, &head);
-    // A torn head may say anything, also a text that ends outside.
-    const std::size_t words = key_cache::words_of(head.text_bytes());
-    const std::size_t room = (key_cache::kWays - way) * key_cache::kKnownWayWords - key_cache::kHeadWords;
-    if (words > std::min(room, sizeof(out.text) / 8)) return false;
-    key_cache::load_words(entry + key_cache::kHeadWords, words, out.text.data());
+    key_cache::load_words(entry + key_cache::kDigestWords, key_cache::kStatementWords, &says);
+    // A torn statement may say anything, also a text that ends outside.
+    const std::size_t words = key_cache::words_of(says.lengths.sum());
+    const std::size_t most = (key_cache::kWays - way) * key_cache::kKnownWayWords - key_cache::kHeadWords;
+    if (words > std::min(most, CachedKey::kMaxTextBytes / 8)) return false;
+    char* const texts = room.take(room.from, words * 8);
+    if (texts == nullptr) return false;
+    key_cache::load_words(entry + key_cache::kHeadWords, words, texts);
+    out.validated_at = says.validated_at;
+    out.facts = {texts, says.lengths, says.expires};
     std::atomic_thread_fence(std::memory_order_acquire);
     return load(bucket.header->seqs[way]) == seq;
 }
 
-bool read_unknown(const Bucket& bucket, std::size_t way, const Probe& probe, EntryHead& head) noexcept {
+bool read_unknown(const Bucket& bucket, std::size_t way, const Probe& probe, Statement& says) noexcept {
     const std::uint32_t seq = load(bucket.header->seqs[way], std::memory_order_acquire);
     std::uint64_t* const entry = bucket.entry(way);
     if (seq % 2 != 0 || !key_cache::is_entry_of(entry, probe)) return false;
-    key_cache::load_words(entry, key_cache::kUnknownWords, &head);
+    key_cache::load_words(entry + key_cache::kDigestWords, key_cache::kUnknownWords - key_cache::kDigestWords, &says);
     std::atomic_thread_fence(std::memory_order_acquire);
     return load(bucket.header->seqs[way]) == seq;
 }
@@ -62,20 +67,6 @@ bool read_unknown(const Bucket& bucket, std::size_t way, const Probe& probe, Ent
 void mark_used(const Bucket& bucket, std::size_t way, std::uint32_t now_seconds) noexcept {
     const auto now = static_cast<std::uint16_t>(now_seconds);
     if (load(bucket.header->used[way]) != now) store(bucket.header->used[way], now);
-}
-
-void point_into_text(const EntryHead& head, CachedKey& out) noexcept {
-    const char* at = out.text.data();
-    const auto next = [&at](std::size_t length) {
-        const std::string_view text(at, length);
-        at += length;
-        return text;
-    };
-    out.id = next(head.id);
-    out.user = next(head.user);
-    out.name = next(head.name);
-    out.prefix = next(head.prefix);
-    out.scopes = next(head.scopes);
 }
 
 }  // namespace
@@ -98,28 +89,26 @@ KeyCache KeyCache::attach(void* memory, std::size_t bytes) noexcept {
     return KeyCache(header);
 }
 
-KeyCache::Found KeyCache::find(const Digest& digest, std::uint32_t now_seconds, CachedKey& out) const noexcept {
+KeyCache::Found KeyCache::find(const Digest& digest, std::uint32_t now_seconds, TextRoom room,
+                               CachedKey& out) const noexcept {
     const std::uint32_t generation = load(header_->generation, std::memory_order_acquire);
     const Probe probe(digest, header_->secret);
-    EntryHead head;
+    Statement says;
     for (const std::uint64_t place : probe.places) {
         const Bucket known = key_cache::known_bucket(*header_, place);
         for (Candidates left(load(known.header->tags), probe.tag); left.any(); left.next()) {
-            if (!read_known(known, left.way(), probe, head, out)) continue;
-            if (head.generation != generation) return Found::nothing;
+            if (!read_known(known, left.way(), probe, room, says, out)) continue;
+            if (says.generation != generation) return Found::nothing;
             mark_used(known, left.way(), now_seconds);
-            out.validated_at = head.validated_at;
-            out.expires = head.expires;
-            point_into_text(head, out);
             return Found::known;
         }
     }
     const Bucket unknown = key_cache::unknown_bucket(*header_, probe);
     for (Candidates left(load(unknown.header->tags), probe.tag); left.any(); left.next()) {
-        if (!read_unknown(unknown, left.way(), probe, head)) continue;
-        if (head.generation != generation) return Found::nothing;
+        if (!read_unknown(unknown, left.way(), probe, says)) continue;
+        if (says.generation != generation) return Found::nothing;
         mark_used(unknown, left.way(), now_seconds);
-        out.validated_at = head.validated_at;
+        out.validated_at = says.validated_at;
         return Found::unknown;
     }
     return Found::nothing;

@@ -35,7 +35,7 @@ Verdict judge_here(const RequestCtx& ctx, const LocationConf& conf) {
         case Outcome::unavailable: return Verdict::unavailable;
         case Outcome::found: break;
     }
-    const KeyPolicy key{view(ctx.facts.scopes), ctx.facts.expires};
+    const KeyPolicy key{ctx.facts.scopes(), ctx.facts.expires};
     if (conf.required == nullptr) return judge(key, ngx_time(), {});
     return judge(key, ngx_time(), *conf.required);
 }
@@ -47,7 +47,8 @@ void resolve(RequestCtx& ctx, Outcome outcome, CacheUse use) {
 }
 
 void resolve_from_cache(RequestCtx& ctx, const CachedKey& key, CacheUse use) {
-    resolve(ctx, copy_facts(ctx, key) ? Outcome::found : Outcome::unavailable, use);
+    ctx.facts = key.facts;
+    resolve(ctx, Outcome::found, use);
 }
 
 std::int64_t age_of(const CachedKey& key) {
@@ -57,7 +58,7 @@ std::int64_t age_of(const CachedKey& key) {
 // The hot path: nothing in here allocates (but from the request's pool), locks or calls the system.
 bool ask_cache(Worker& worker, RequestCtx& ctx, const CacheTimes& times) {
     CachedKey key;
-    switch (worker.zone.cache().find(ctx.digest, turn_began_seconds(), key)) {
+    switch (worker.zone.cache().find(ctx.digest, turn_began_seconds(), text_room(ctx), key)) {
         case KeyCache::Found::nothing: return false;
         case KeyCache::Found::unknown:
             if (!use_at_once(age_of(key), times.invalid, ctx.digest, worker.watched_since(key.validated_at)))
@@ -75,7 +76,8 @@ bool ask_cache(Worker& worker, RequestCtx& ctx, const CacheTimes& times) {
 // changed meanwhile.
 void fall_back_on_cache(Worker& worker, RequestCtx& ctx, const CacheTimes& times) {
     CachedKey key;
-    if (worker.zone.cache().find(ctx.digest, turn_began_seconds(), key) != KeyCache::Found::known) return;
+    const auto found = worker.zone.cache().find(ctx.digest, turn_began_seconds(), text_room(ctx), key);
+    if (found != KeyCache::Found::known) return;
     switch (fall_back(age_of(key), times, ctx.reached)) {
         case Fallback::no: return;
         case Fallback::fresh: return resolve_from_cache(ctx, key, CacheUse::hit);

@@ -1,10 +1,8 @@
 #include "ngx_module/request_ctx.hpp"
 
-#include <array>
+#include <limits>
 #include <new>
-#include <string_view>
-
-#include "ngx_module/ngx_text.hpp"
+#include <string>
 
 namespace apikey::ngx {
 
@@ -40,33 +38,31 @@ RequestCtx* find_or_make_ctx(ngx_http_request_t* r) noexcept {
 }
 
 bool copy_facts(RequestCtx& ctx, const KeyFacts& facts) noexcept {
-    const std::array<std::string_view, 5> texts{facts.id, facts.user, facts.name, facts.prefix, facts.scopes};
-    const std::array<ngx_str_t*, 5> copies{&ctx.facts.id, &ctx.facts.user, &ctx.facts.name, &ctx.facts.prefix,
-                                           &ctx.facts.scopes};
-    std::size_t bytes = 0;
-    for (const std::string_view text : texts)
-        bytes += text.size();
-    auto* place = static_cast<u_char*>(ngx_pnalloc(ctx.request->pool, bytes));
-    if (place == nullptr) return false;
-    for (std::size_t i = 0; i < texts.size(); ++i) {
-        *copies[i] = {texts[i].size(), place};
-        place = ngx_cpymem(place, texts[i].data(), texts[i].size());
-    }
+    static_assert(kMaxFieldBytes <= std::numeric_limits<std::uint16_t>::max());
+    const std::size_t bytes =
+        facts.id.size() + facts.user.size() + facts.name.size() + facts.prefix.size() + facts.scopes.size();
+    auto* const texts = static_cast<char*>(ngx_pnalloc(ctx.request->pool, bytes));
+    if (texts == nullptr) return false;
+    char* place = texts;
+    const auto append = [&place](const std::string& text) {
+        place += text.copy(place, text.size());
+        return static_cast<std::uint16_t>(text.size());
+    };
+    ctx.facts.texts = texts;
+    ctx.facts.lengths.id = append(facts.id);
+    ctx.facts.lengths.user = append(facts.user);
+    ctx.facts.lengths.name = append(facts.name);
+    ctx.facts.lengths.prefix = append(facts.prefix);
+    ctx.facts.lengths.scopes = append(facts.scopes);
     ctx.facts.expires = facts.expires;
     return true;
 }
 
-bool copy_facts(RequestCtx& ctx, const CachedKey& key) noexcept {
-    const std::string_view texts = key.texts();
-    auto* const copy = static_cast<u_char*>(ngx_pnalloc(ctx.request->pool, texts.size()));
-    if (copy == nullptr) return false;
-    ngx_memcpy(copy, texts.data(), texts.size());
-    const auto in_copy = [&](std::string_view text) {
-        return ngx_str_t{text.size(), copy + (text.data() - texts.data())};
-    };
-    ctx.facts = {in_copy(key.id),     in_copy(key.user),   in_copy(key.name),
-                 in_copy(key.prefix), in_copy(key.scopes), key.expires};
-    return true;
+TextRoom text_room(const RequestCtx& ctx) noexcept {
+    return {[](void* pool, std::size_t bytes) noexcept {
+                return static_cast<char*>(ngx_pnalloc(static_cast<ngx_pool_t*>(pool), bytes));
+            },
+            ctx.request->pool};
 }
 
 }  // namespace apikey::ngx

@@ -101,8 +101,8 @@ void capture_usage(ngx_http_request_t* r, RequestCtx& ctx) noexcept {
     const LocationConf& conf = *ctx.judged_in;
     usage::Record record;
     std::memcpy(&record.key_hash, ctx.digest.data(), sizeof(record.key_hash));
-    record.key_id = view(ctx.facts.id);
-    record.user = view(ctx.facts.user);
+    record.key_id = ctx.facts.id();
+    record.user = ctx.facts.user();
     record.at = unix_ms();
     record.only_last_used = conf.usage == 0;
     Scratch endpoint;

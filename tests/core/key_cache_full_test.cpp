@@ -33,7 +33,7 @@ class FullKeyCache : public testing::Test {
 
     Block block_{1024 * 1024};
     KeyCache cache_ = block_.create();
-    CachedKey out_;
+    RoomyCachedKey out_;
 };
 
 // DESIGN §6: at most 320 bytes of zone per key. Not only when more keys than fit have filled the last way: so many keys
@@ -175,7 +175,7 @@ TEST_F(FullKeyCache, ShortAndLongKeysShareTheMemory) {
         const std::uint64_t key = random() % 4'000;
         insert(digest_of(key), i / 100, test::telling_facts(key, i));
         ASSERT_EQ(find(digest_of(key), i / 100), Found::known);
-        ASSERT_TRUE(test::same_texts(out_, test::telling_facts(key, i)));
+        ASSERT_TRUE(out_.facts == test::telling_facts(key, i));
     }
     const auto counts = cache_.counts();
     EXPECT_TRUE(cache_.is_sound());

@@ -97,7 +97,7 @@ class Child {
             case KeyCache::Found::known:
                 ++shared_.known;
                 if (is_unknown(found_.validated_at)) return kConfused;
-                if (!same_texts(found_, telling_facts(key, found_.validated_at))) return kTorn;
+                if (found_.facts != telling_facts(key, found_.validated_at)) return kTorn;
         }
         return found_.validated_at < floor ? kStale : kNothing;
     }
@@ -145,7 +145,7 @@ class Child {
     KeyCache cache_;
     Shared& shared_;
     std::mt19937 random_;
-    CachedKey found_;
+    RoomyCachedKey found_;
 };
 
 template <class Job>
