@@ -61,12 +61,23 @@ struct TextRoom {
     void* from;
 };
 
+// What an entry of the cache says of its key, but for the texts.
+struct Statement {
+    std::int64_t validated_at;  // monotonic ms: when the question that this answers was sent
+    std::uint32_t generation;   // the cache's then
+    TextLengths lengths;
+    std::uint16_t unused;
+    std::int64_t expires;
+};
+
 // A copy of one cached key.
 struct CachedKey {
     static constexpr std::size_t kMaxTextBytes = 1536;  // id, user, name, prefix and scopes together
 
-    std::int64_t validated_at;  // monotonic ms: when the question that this answers was sent
-    PackedFacts facts;
+    Statement says;
+    const char* texts;
+
+    [[nodiscard]] PackedFacts facts() const noexcept { return {texts, says.lengths, says.expires}; }
 };
 
 // The same with room for its texts, so that it stays where it is.
@@ -128,7 +139,7 @@ class KeyCache {
 
     // --- readers: no lock, no allocation, no system call ---
 
-    // known: `out` is filled, its texts are in what `room` gave; unknown: only its `validated_at`. `now_seconds` (any clock
+    // known: `out` is filled, its texts are in what `room` gave; unknown: only `validated_at`. `now_seconds` (any clock
     // that all workers share) marks the entry as used. An entry that is being written at this moment is not found, nor is
     // one that `room` has no room for.
     [[nodiscard]] Found find(const Digest& digest, std::uint32_t now_seconds, TextRoom room,

@@ -35,8 +35,8 @@ std::size_t count_live(const Bucket& bucket, const Probe& probe) noexcept {
 
 // Is the only live entry of its key in this bucket, which is one of the key's?
 bool is_in_its_place(Header& header, const Bucket& bucket, const Probe& probe) noexcept {
-    const std::array<Bucket, 3> buckets = {key_cache::known_bucket(header, probe.places[0]),
-                                           key_cache::known_bucket(header, probe.places[1]),
+    const std::array<Bucket, 3> buckets = {key_cache::known_bucket(header, probe.first_place()),
+                                           key_cache::known_bucket(header, probe.second_place()),
                                            key_cache::unknown_bucket(header, probe)};
     std::size_t here = 0;
     std::size_t elsewhere = 0;

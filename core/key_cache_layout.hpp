@@ -56,15 +56,6 @@ struct BucketHeader {
 };
 static_assert(sizeof(BucketHeader) == kLine && std::is_trivially_copyable_v<BucketHeader>);
 
-// What an entry says of its key, but for the texts.
-struct Statement {
-    std::int64_t validated_at;
-    std::uint32_t generation;  // the cache's when it was asked for
-    TextLengths lengths;
-    std::uint16_t unused;
-    std::int64_t expires;
-};
-
 struct EntryHead {
     std::array<std::uint64_t, kDigestBytes / 8> digest;
     Statement says;
@@ -113,14 +104,18 @@ inline void store_words(std::uint64_t* shared, std::size_t words, const void* pr
 
 // Where to look for a digest.
 struct Probe {
+    const KeyCache::Secret& secret;
     std::array<std::uint64_t, kDigestBytes / 8> digest;
-    std::array<std::uint64_t, 2> places;  // below 2^32: of its first and its second bucket
-    std::uint8_t tag;                     // never 0
+    std::uint8_t tag;  // never 0
 
-    Probe(const Digest& of, const KeyCache::Secret& secret) noexcept
-        : digest(std::bit_cast<decltype(digest)>(of)),
-          places{hash(digest[0], secret), hash(digest[1], secret)},
+    Probe(const Digest& of, const KeyCache::Secret& secret_of_cache) noexcept
+        : secret(secret_of_cache),
+          digest(std::bit_cast<decltype(digest)>(of)),
           tag(std::max<std::uint8_t>(of.back(), 1)) {}
+
+    // Below 2^32. Made when it is asked for: most lookups need the first alone.
+    [[nodiscard]] std::uint64_t first_place() const noexcept { return hash(digest[0], secret); }
+    [[nodiscard]] std::uint64_t second_place() const noexcept { return hash(digest[1], secret); }
 
   private:
     // Multilinear hashing (Lemire, Kaser: "Strongly universal string hashing is fast", 2014): whoever does not know the
@@ -171,12 +166,12 @@ inline Bucket unknown_bucket_at(Header& header, std::size_t at) noexcept {
     auto* first = reinterpret_cast<std::byte*>(&header) + header.unknown_at;
     return {reinterpret_cast<BucketHeader*>(first + at * bucket_bytes(kUnknownWords)), kUnknownWords};
 }
-// The bucket of a place in Probe::places. Multiplied and shifted: any number of buckets will do, and nothing is divided.
+// The bucket of a place of a Probe. Multiplied and shifted: any number of buckets will do, and nothing is divided.
 inline Bucket known_bucket(Header& header, std::uint64_t place) noexcept {
     return known_bucket_at(header, (place * header.known_buckets) >> 32);
 }
 inline Bucket unknown_bucket(Header& header, const Probe& probe) noexcept {
-    return unknown_bucket_at(header, (probe.places[0] * header.unknown_buckets) >> 32);
+    return unknown_bucket_at(header, (probe.first_place() * header.unknown_buckets) >> 32);
 }
 
 // A bit for each way whose entry may have this tag; the digest decides. Eight bytes are compared at once ("has zero

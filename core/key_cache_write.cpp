@@ -32,7 +32,8 @@ struct Place {
 
     Place(Header& header, const Digest& digest) noexcept
         : probe(digest, header.secret),
-          known{key_cache::known_bucket(header, probe.places[0]), key_cache::known_bucket(header, probe.places[1])},
+          known{key_cache::known_bucket(header, probe.first_place()),
+                key_cache::known_bucket(header, probe.second_place())},
           unknown{key_cache::unknown_bucket(header, probe)} {}
 
     [[nodiscard]] std::optional<Spot> locate() const noexcept {

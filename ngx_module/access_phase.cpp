@@ -47,12 +47,12 @@ void resolve(RequestCtx& ctx, Outcome outcome, CacheUse use) {
 }
 
 void resolve_from_cache(RequestCtx& ctx, const CachedKey& key, CacheUse use) {
-    ctx.facts = key.facts;
+    ctx.facts = key.facts();
     resolve(ctx, Outcome::found, use);
 }
 
 std::int64_t age_of(const CachedKey& key) {
-    return static_cast<std::int64_t>(ngx_current_msec) - key.validated_at;
+    return static_cast<std::int64_t>(ngx_current_msec) - key.says.validated_at;
 }
 
 // The hot path: nothing in here allocates (but from the request's pool), locks or calls the system.
@@ -61,13 +61,13 @@ bool ask_cache(Worker& worker, RequestCtx& ctx, const CacheTimes& times) {
     switch (worker.zone.cache().find(ctx.digest, turn_began_seconds(), text_room(ctx), key)) {
         case KeyCache::Found::nothing: return false;
         case KeyCache::Found::unknown:
-            if (!use_at_once(age_of(key), times.invalid, ctx.digest, worker.watched_since(key.validated_at)))
+            if (!use_at_once(age_of(key), times.invalid, ctx.digest, worker.watched_since(key.says.validated_at)))
                 return false;
             resolve(ctx, Outcome::unknown, CacheUse::negative);
             return true;
         case KeyCache::Found::known: break;
     }
-    if (!use_at_once(age_of(key), times.valid, ctx.digest, worker.watched_since(key.validated_at))) return false;
+    if (!use_at_once(age_of(key), times.valid, ctx.digest, worker.watched_since(key.says.validated_at))) return false;
     resolve_from_cache(ctx, key, CacheUse::hit);
     return true;
 }

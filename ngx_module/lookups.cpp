@@ -165,7 +165,7 @@ bool Lookups::store(const Flight& flight, const Lookup& lookup) noexcept {
 bool Lookups::contradicts_cache(const Digest& digest, const Lookup& lookup) noexcept {
     RoomyCachedKey cached;
     if (zone_.cache().find(digest, turn_began_seconds(), cached) != KeyCache::Found::known) return false;
-    return lookup.outcome == Outcome::unknown || cached.facts != lookup.facts;
+    return lookup.outcome == Outcome::unknown || cached.facts() != lookup.facts;
 }
 
 }  // namespace apikey::ngx

@@ -95,8 +95,8 @@ std::string describe(const KeyCache& cache, std::uint64_t key) {
         case KeyCache::Found::unknown: return "unknown";
         case KeyCache::Found::known: break;
     }
-    const std::int64_t version = found.facts.expires;
-    return found.facts == telling_facts(key, version) ? "version " + std::to_string(version) : "torn";
+    const std::int64_t version = found.facts().expires;
+    return found.facts() == telling_facts(key, version) ? "version " + std::to_string(version) : "torn";
 }
 
 using Picture = std::map<std::uint64_t, std::string>;

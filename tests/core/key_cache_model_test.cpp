@@ -128,13 +128,13 @@ class Model {
         ++hits;
         const auto latest = latest_.find(key);
         ASSERT_NE(latest, latest_.end()) << "key " << key << " was forgotten at " << invalidated_[key];
-        ASSERT_EQ(found.validated_at, latest->second.validated_at);
+        ASSERT_EQ(found.says.validated_at, latest->second.validated_at);
         ASSERT_EQ(result == KeyCache::Found::unknown, latest->second.is_unknown());
         if (result == KeyCache::Found::unknown) {
             ++unknown_hits;
             return;
         }
-        ASSERT_TRUE(found.facts == telling_facts(key, latest->second.version));
+        ASSERT_TRUE(found.facts() == telling_facts(key, latest->second.version));
     }
 
     std::mt19937 random_;
