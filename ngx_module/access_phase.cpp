@@ -1,5 +1,6 @@
 #include "ngx_module/access_phase.hpp"
 
+#include <span>
 #include <utility>
 
 #include "core/freshness.hpp"
@@ -36,8 +37,8 @@ Verdict judge_here(const RequestCtx& ctx, const LocationConf& conf) {
         case Outcome::found: break;
     }
     const KeyPolicy key{ctx.facts.scopes(), ctx.facts.expires};
-    if (conf.required == nullptr) return judge(key, ngx_time(), {});
-    return judge(key, ngx_time(), *conf.required);
+    const std::span<const std::string_view> nothing;
+    return judge(key, ngx_time(), conf.required != nullptr ? *conf.required : nothing);
 }
 
 void resolve(RequestCtx& ctx, Outcome outcome, CacheUse use) {
@@ -110,12 +111,12 @@ ngx_int_t decide(Worker& worker, RequestCtx& ctx, const LocationConf& conf) {
     if (presented.kind == Credentials::Kind::malformed) return settle(ctx, conf, Verdict::malformed);
     if (conf.checksum && !checksum_matches(presented.token))
         return settle(ctx, conf, without_checksum(presented.token));
-    const auto digest = sha256(presented.token);
-    if (!digest) return settle(ctx, conf, Verdict::unavailable);
-    if (ctx.state == State::resolved && equal(ctx.digest, *digest)) return settle(ctx, conf, judge_here(ctx, conf));
+    Digest digest;
+    if (!sha256(presented.token, digest)) return settle(ctx, conf, Verdict::unavailable);
+    if (ctx.state == State::resolved && equal(ctx.digest, digest)) return settle(ctx, conf, judge_here(ctx, conf));
     // What was found before was another key's.
     ctx.state = State::fresh;
-    ctx.digest = *digest;
+    ctx.digest = digest;
     if (ask_cache(worker, ctx, *conf.cache)) return settle(ctx, conf, judge_here(ctx, conf));
     // Not before: what the cache knows was once asked for here, and so is token68.
     if (!is_token68(presented.token)) return settle(ctx, conf, Verdict::malformed);

@@ -8,30 +8,29 @@ namespace apikey::ngx {
 
 namespace {
 
-// Does nothing; its address is how a context is found among the pool's cleanups after a redirect.
+// Does nothing; its address is how a context is found among the pool's cleanups.
 void ctx_anchor(void*) noexcept {}
 
 }  // namespace
 
-RequestCtx* find_ctx(ngx_http_request_t* r) noexcept {
-    r = r->main;
-    auto* ctx = static_cast<RequestCtx*>(ngx_http_get_module_ctx(r, ngx_http_api_key_module));
-    if (ctx != nullptr || (!r->internal && !r->filter_finalize)) return ctx;
-    for (ngx_pool_cleanup_t* c = r->pool->cleanup; c != nullptr; c = c->next) {
+RequestCtx* find_ctx_after_redirect(ngx_http_request_t* main) noexcept {
+    for (ngx_pool_cleanup_t* c = main->pool->cleanup; c != nullptr; c = c->next) {
         if (c->handler != ctx_anchor) continue;
-        ctx = static_cast<RequestCtx*>(c->data);
-        ngx_http_set_ctx(r, ctx, ngx_http_api_key_module);
+        auto* ctx = static_cast<RequestCtx*>(c->data);
+        ngx_http_set_ctx(main, ctx, ngx_http_api_key_module);
         return ctx;
     }
     return nullptr;
 }
 
+// One piece of memory, where ngx_pool_cleanup_add() would take two.
 RequestCtx* find_or_make_ctx(ngx_http_request_t* r) noexcept {
     if (RequestCtx* ctx = find_ctx(r)) return ctx;
-    ngx_pool_cleanup_t* cleanup = ngx_pool_cleanup_add(r->pool, sizeof(RequestCtx));
-    if (cleanup == nullptr) return nullptr;
-    auto* ctx = new (cleanup->data) RequestCtx{};
-    cleanup->handler = ctx_anchor;
+    void* const memory = ngx_palloc(r->pool, sizeof(RequestCtx));
+    if (memory == nullptr) return nullptr;
+    auto* ctx = new (memory) RequestCtx;
+    ctx->anchor = {ctx_anchor, ctx, r->pool->cleanup};
+    r->pool->cleanup = &ctx->anchor;
     ctx->request = r;
     ngx_http_set_ctx(r, ctx, ngx_http_api_key_module);
     return ctx;

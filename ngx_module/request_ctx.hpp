@@ -23,6 +23,8 @@ struct RequestCtx {
         resolved,  // `outcome` is what Redis said about `digest`
     };
 
+    // Among the cleanups of the request's pool: after a redirect it is found there. It cleans nothing up.
+    ngx_pool_cleanup_t anchor;
     ngx_http_request_t* request = nullptr;
     State state = State::fresh;
 
@@ -69,7 +71,13 @@ inline bool is_verified(const RequestCtx& ctx) noexcept {
 
 // The context of this request (of its main request, for a subrequest); null when no protected location was entered.
 // nginx forgets contexts on internal redirects; this finds them again.
-RequestCtx* find_ctx(ngx_http_request_t* r) noexcept;
+RequestCtx* find_ctx_after_redirect(ngx_http_request_t* main) noexcept;
+inline RequestCtx* find_ctx(ngx_http_request_t* r) noexcept {
+    r = r->main;
+    auto* ctx = static_cast<RequestCtx*>(ngx_http_get_module_ctx(r, ngx_http_api_key_module));
+    if (ctx != nullptr || (!r->internal && !r->filter_finalize)) return ctx;
+    return find_ctx_after_redirect(r);
+}
 
 // The same, made if there is none; null when there is no memory. Main requests only.
 RequestCtx* find_or_make_ctx(ngx_http_request_t* r) noexcept;
