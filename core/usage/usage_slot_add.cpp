@@ -102,20 +102,26 @@ inline Sums sums_of(const Record& record) noexcept {
     return {1, record.tokens_in, record.tokens_out, record.tokens_cached, record.cost.value_or(0)};
 }
 
-// Writes down what is to be done, then does it. Gives whether a sum is saturated.
+// One store is done or not: nothing need be written down before.
+inline void set_last_used(Key& key, std::int64_t at) noexcept {
+    slot::publish(key.last_used, std::max(at, key.last_used));
+}
+
+// Writes down what is to be done to a row and its key, then does it as slot::apply() would. Gives whether a sum is saturated.
 inline bool count(Header& header, const Record& record, std::int64_t at, const slot::Target& target) noexcept {
     slot::Redo& redo = header.redo;
-    bool saturated = false;
+    Row& row = slot::rows_of(header)[target.row.number];
+    Key& key = slot::keys_of(header)[target.key.number];
+    Sums sums = row.sums;
+    const bool saturated = add_to(sums, sums_of(record));
+    const std::int64_t last_used = std::max(at, key.last_used);
     redo.row = target.row.number;
     redo.key = target.key.number;
-    redo.last_used = std::max(at, slot::keys_of(header)[target.key.number].last_used);
-    if (target.row.number != kNone) {
-        Sums sums = slot::rows_of(header)[target.row.number].sums;
-        saturated = add_to(sums, sums_of(record));
-        redo.sums = sums;
-    }
+    redo.last_used = last_used;
+    redo.sums = sums;
     slot::publish(redo.armed, header.sequence + 1);
-    slot::apply(header);
+    row.sums = sums;
+    key.last_used = last_used;
     slot::publish<std::uint64_t>(redo.armed, 0);
     return saturated;
 }
@@ -178,13 +184,14 @@ UsageSlot::Addition UsageSlot::add(const Record& record) noexcept {
     slot::Target target{find_key(header, record), {kNone, 0}};
     if (record.only_last_used) {
         if (target.key.number == kNone) addition.added = slot::make(header, record, {}, target);
-    } else {
-        const auto minute = static_cast<std::int64_t>(static_cast<std::uint64_t>(at) / 60'000);
-        const std::uint32_t key = target.key.number;
-        if (key != kNone) target.row.number = slot::keys_of(header)[key].last_row;
-        if (key == kNone || !is_same_row(header, key, target.row.number, record, minute))
-            addition = find_or_make_row(header, record, minute, target);
+        if (addition.added == Added::counted) set_last_used(slot::keys_of(header)[target.key.number], at);
+        return addition;
     }
+    const auto minute = static_cast<std::int64_t>(static_cast<std::uint64_t>(at) / 60'000);
+    const std::uint32_t key = target.key.number;
+    if (key != kNone) target.row.number = slot::keys_of(header)[key].last_row;
+    if (key == kNone || !is_same_row(header, key, target.row.number, record, minute))
+        addition = find_or_make_row(header, record, minute, target);
     if (addition.added == Added::counted) addition.saturated = count(header, record, at, target);
     return addition;
 }
