@@ -68,12 +68,12 @@ inline std::uint32_t find_or_add_label(Header& header, slot::Kind kind, const La
     return added;
 }
 
-inline slot::Table<Key>::Spot find_key(Header& header, const Record& record) noexcept {
+inline slot::Table<Key>::Spot find_key(Header& header, const KeyUse& use) noexcept {
     const char* const arena = header.text(header.arena.at);
-    return slot::keys_of(header).find(record.key_hash, header.live(header.key_count), [&](const Key& key) noexcept {
+    return slot::keys_of(header).find(use.key_hash, header.live(header.key_count), [&](const Key& key) noexcept {
         const char* const text = arena + key.text;
-        return key.hash == record.key_hash && is_text(text, key.key_id, record.key_id) &&
-               is_text(text + key.key_id, key.user, record.user);
+        return key.hash == use.key_hash && is_text(text, key.key_id, use.key_id) &&
+               is_text(text + key.key_id, key.user, use.user);
     });
 }
 
@@ -100,11 +100,6 @@ inline bool add_to(Sums& sums, const Sums& more) noexcept {
 
 inline Sums sums_of(const Record& record) noexcept {
     return {1, record.tokens_in, record.tokens_out, record.tokens_cached, record.cost.value_or(0)};
-}
-
-// One store is done or not: nothing need be written down before.
-inline void set_last_used(Key& key, std::int64_t at) noexcept {
-    slot::publish(key.last_used, std::max(at, key.last_used));
 }
 
 // Writes down what is to be done to a row and its key, then does it as slot::apply() would. Gives whether a sum is saturated.
@@ -154,7 +149,7 @@ inline bool is_same_row(Header& header, std::uint32_t key, std::uint32_t number,
     const std::uint64_t model = find_or_add_label(header, slot::kModel, record.model, addition.other);
     const RowName name{key << 32 | endpoint << 17 | model << 2 | flags_of(record), minute};
     target.row = find_row(header, name);
-    if (target.row.number == kNone) addition.added = slot::make(header, record, name, target);
+    if (target.row.number == kNone) addition.added = slot::make(header, record, &name, target);
     if (addition.added == UsageSlot::Added::counted)
         slot::keys_of(header)[target.key.number].last_row = target.row.number;
     return addition;
@@ -182,11 +177,6 @@ UsageSlot::Addition UsageSlot::add(const Record& record) noexcept {
     Addition addition;
     const std::int64_t at = std::max<std::int64_t>(record.at, 0);
     slot::Target target{find_key(header, record), {kNone, 0}};
-    if (record.only_last_used) {
-        if (target.key.number == kNone) addition.added = slot::make(header, record, {}, target);
-        if (addition.added == Added::counted) set_last_used(slot::keys_of(header)[target.key.number], at);
-        return addition;
-    }
     const auto minute = static_cast<std::int64_t>(static_cast<std::uint64_t>(at) / 60'000);
     const std::uint32_t key = target.key.number;
     if (key != kNone) target.row.number = slot::keys_of(header)[key].last_row;
@@ -194,6 +184,19 @@ UsageSlot::Addition UsageSlot::add(const Record& record) noexcept {
         addition = find_or_make_row(header, record, minute, target);
     if (addition.added == Added::counted) addition.saturated = count(header, record, at, target);
     return addition;
+}
+
+UsageSlot::Addition UsageSlot::touch(const KeyUse& use) noexcept {
+    Header& header = *header_;
+    slot::Target target{find_key(header, use), {kNone, 0}};
+    if (target.key.number == kNone) {
+        const Added made = slot::make(header, use, nullptr, target);
+        if (made != Added::counted) return {made};
+    }
+    // One store is done or not: nothing need be written down before.
+    Key& key = slot::keys_of(header)[target.key.number];
+    slot::publish(key.last_used, std::max(std::max<std::int64_t>(use.at, 0), key.last_used));
+    return {};
 }
 
 bool UsageSlot::has_rows() const noexcept {

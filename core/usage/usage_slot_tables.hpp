@@ -101,7 +101,8 @@ struct Target {
     Table<Key>::Spot key;
     Table<Row>::Spot row;
 };
-// Makes what is missing of the target, or nothing at all. The name's key is the target's, or the next that is made.
-UsageSlot::Added make(Header& header, const Record& record, const RowName& name, Target& target) noexcept;
+// Makes what is missing of the target, or nothing at all. The name's key is the target's, or the next that is made; without
+// a name no row is missing.
+UsageSlot::Added make(Header& header, const KeyUse& use, const RowName* name, Target& target) noexcept;
 
 }  // namespace apikey::usage::slot
