@@ -67,7 +67,7 @@ void Usage::on_time() {
         next_adoption_ = ngx_current_msec + kAdoptionInterval;
         adopt();
     }
-    move_into_zone();
+    move_to_better_slot();
     if (own_->slot().is_backed_up()) hold_taken(*own_);
     if (own_->slot().has_rows() && (!own_->slot().is_backed_up() || own_->slot().is_crowded())) seal_whatever(*own_);
     if (ngx_current_msec >= next_look_) {
@@ -158,16 +158,18 @@ void Usage::adopt() {
     }
 }
 
-// Memory of its own dies with the worker. A slot of the zone is better as soon as there is one, even with what another left.
-void Usage::move_into_zone() {
-    if (!own_->is_private()) return;
-    auto better = std::find_if(adopted_.begin(), adopted_.end(), [](const auto& each) { return !each->is_private(); });
+// Memory of its own dies with the worker: a slot of the zone is better as soon as there is one, even with what another left.
+// And a larger one is better than one that was made when there was little room.
+void Usage::move_to_better_slot() {
+    auto better = adopted_.end();
+    if (own_->is_private())
+        better = std::find_if(adopted_.begin(), adopted_.end(), [](const auto& each) { return !each->is_private(); });
     if (better == adopted_.end()) {
-        auto slot = slots_.take_from_zone();
+        auto slot = slots_.take_larger(own_->zone_bytes());
         if (!slot) return;
         better = adopted_.insert(better, std::make_unique<SlotSource>(std::move(*slot)));
     }
-    std::swap(own_, *better);  // what was counted outside is shipped like what others left
+    std::swap(own_, *better);  // what was counted there is shipped like what others left
 }
 
 // Slots that others left are done with when they are empty: where a reload would find too few, as soon as Redis has taken all.

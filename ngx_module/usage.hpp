@@ -80,7 +80,7 @@ class Usage final : private RedisLink::Listener {
     bool seal_whatever(SlotSource& source);
     void hold_taken(SlotSource& source);
     void adopt();
-    void move_into_zone();
+    void move_to_better_slot();
     void give_back();
     void report_lost(const char* why) noexcept;
 
