@@ -72,7 +72,7 @@ struct Header;
 class UsageSlot {
   public:
     // Changes with every change of how the memory is laid out.
-    static constexpr std::uint32_t kLayout = 1;
+    static constexpr std::uint32_t kLayout = 2;
     static constexpr std::size_t kFewestBytes = 32 * 1024;
     static constexpr std::size_t kMostBytes = 64 * 1024 * 1024;
     // Batches that wait in the ring, at most.

@@ -79,7 +79,7 @@ inline std::uint64_t hash_of(const RowName& name) noexcept {
 // Does what Redo says.
 inline void apply(Header& header) noexcept {
     const Redo& redo = header.redo;
-    if (redo.row != kNone) rows_of(header)[redo.row].sums = redo.sums;
+    rows_of(header)[redo.row].sums = redo.sums;
     keys_of(header)[redo.key].last_used = redo.last_used;
 }
 
