@@ -150,7 +150,10 @@ UsageStream stream_of(ZoneHeader& header) noexcept {
 }  // namespace
 
 KeyZone::KeyZone(ngx_shm_zone_t& zone) noexcept
-    : pool_(pool_of(zone)), header_(*static_cast<ZoneHeader*>(zone.data)), cache_(cache_of(header_)) {
+    : pool_(pool_of(zone)),
+      header_(*static_cast<ZoneHeader*>(zone.data)),
+      coverage_(header_.coverage),
+      cache_(cache_of(header_)) {
     take_counters();
 }
 
@@ -195,14 +198,6 @@ void KeyZone::set_usage_stream(const UsageStream& stream) noexcept {
     write(header_.stream.added, stream.added);
     write(header_.stream.seen, stream.seen);
     write(header_.stream.asked, stream.asked);
-}
-
-Coverage& KeyZone::coverage() noexcept {
-    return header_.coverage;
-}
-
-const Coverage& KeyZone::coverage() const noexcept {
-    return header_.coverage;
 }
 
 KeyZone::Lock KeyZone::try_lock() noexcept {

@@ -92,9 +92,12 @@ void Usage::on_exception() noexcept {
     if (!timer_.is_set()) timer_.set(interval_);
 }
 
-void Usage::count_rare(const usage::Record& record, usage::UsageSlot::Addition done) noexcept {
+// `record`: null where only last_used is kept.
+void Usage::count_rare(const usage::KeyUse& use, const usage::Record* record,
+                       usage::UsageSlot::Addition done) noexcept {
     Counters& counters = zone_.counters();
-    if (done.added == Added::full && make_room()) done = own_->slot().add(record);
+    if (done.added == Added::full && make_room())
+        done = record != nullptr ? own_->slot().add(*record) : own_->slot().touch(use);
     if (done.added == Added::full)
         return report_lost("there is no room for it in the zone, and Redis does not take it");
     if (done.added == Added::too_long) return report_lost("the id of its key or user is too long");
