@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstring>
+#include <utility>
 
 namespace apikey {
 namespace {
@@ -14,7 +14,7 @@ constexpr bool is_ows(char c) noexcept {
     return c == ' ' || c == '\t';
 }
 
-std::string_view trim_ows(std::string_view text) noexcept {
+inline std::string_view trim_ows(std::string_view text) noexcept {
     while (!text.empty() && is_ows(text.front()))
         text.remove_prefix(1);
     while (!text.empty() && is_ows(text.back()))
@@ -22,17 +22,22 @@ std::string_view trim_ows(std::string_view text) noexcept {
     return text;
 }
 
-// The first bytes of `text`, as many as the scheme has, as one number; letters in lower case.
-std::uint64_t lower_scheme(std::string_view text) noexcept {
-    constexpr std::uint64_t kLowerCase = 0x2020'2020'2020'2020;
-    std::array<char, sizeof(kLowerCase)> bytes{};
-    std::copy_n(text.begin(), kScheme.size(), bytes.begin());
-    return std::bit_cast<std::uint64_t>(bytes) | kLowerCase;
+// Does the text begin with the scheme, in any case? Compared as two numbers, whose letters are made lower case at once.
+bool begins_with_scheme(const char* text) noexcept {
+    const auto lower = [](const char* at) noexcept {
+        std::uint32_t four = 0;
+        std::uint16_t two = 0;
+        static_assert(kScheme.size() == sizeof four + sizeof two);
+        std::memcpy(&four, at, sizeof four);
+        std::memcpy(&two, at + sizeof four, sizeof two);
+        return std::pair(four | 0x2020'2020U, two | 0x2020U);
+    };
+    return lower(text) == lower(kScheme.data());
 }
 
 // Does the value begin with the scheme, as a whole word?
 bool names_bearer(std::string_view value) noexcept {
-    if (value.size() < kScheme.size() || lower_scheme(value) != lower_scheme(kScheme)) return false;
+    if (value.size() < kScheme.size() || !begins_with_scheme(value.data())) return false;
     return value.size() == kScheme.size() || is_ows(value[kScheme.size()]);
 }
 
@@ -66,17 +71,9 @@ bool all_token68(std::string_view text) noexcept {
     return (halves[0] & halves[1]) == ~std::uint64_t{0};
 }
 
-// The length is looked at first: what is too long is not read.
-bool is_key(std::string_view text) noexcept {
-    if (text.empty() || text.size() > kMaxKeyBytes) return false;
-    while (!text.empty() && text.back() == '=')
-        text.remove_suffix(1);
-    return !text.empty() && all_token68(text);
-}
-
-Credentials as_credentials(std::string_view text) noexcept {
-    if (!is_key(text)) return {Credentials::Kind::malformed, {}};
-    return {Credentials::Kind::present, text};
+Credentials as_credentials(std::string_view token) noexcept {
+    if (token.empty() || token.size() > kMaxKeyBytes) return {Credentials::Kind::malformed, {}};
+    return {Credentials::Kind::present, token};
 }
 
 std::string_view without_quotes(std::string_view value) noexcept {
@@ -94,10 +91,16 @@ constexpr int hex_value(char c) noexcept {
 
 }  // namespace
 
+bool is_token68(std::string_view token) noexcept {
+    while (!token.empty() && token.back() == '=')
+        token.remove_suffix(1);
+    return !token.empty() && all_token68(token);
+}
+
 Credentials parse_authorization(std::string_view field_value) noexcept {
     const std::string_view value = trim_ows(field_value);
     if (!names_bearer(value)) return {};
-    // Only SP may separate; a HTAB stays in front of the token and makes it malformed.
+    // Only SP may separate; a HTAB stays in front of the token, which is no token68 then.
     std::string_view token = value.substr(kScheme.size());
     while (!token.empty() && token.front() == ' ')
         token.remove_prefix(1);

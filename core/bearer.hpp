@@ -17,21 +17,25 @@ struct Credentials {
     enum class Kind : std::uint8_t {
         none,       // no credentials of our kind are there
         malformed,  // they are, but what they hold cannot be a key
-        present,
+        present,    // they are; is_token68() says whether they can be a key
     };
     Kind kind = Kind::none;
-    std::string_view token;  // only when present: 1 to kMaxKeyBytes bytes of token68, part of what was parsed
+    std::string_view token;  // only when present: 1 to kMaxKeyBytes bytes, part of what was parsed
 };
+
+// Is the token of Credentials that are present token68 (RFC 9110 §11.2)? Else they are malformed. Not looked at by the
+// functions below, since it costs as much as all that they do: a key that is known need not be looked at again.
+bool is_token68(std::string_view token) noexcept;
 
 // The value of an Authorization field (RFC 9110 §11.4, RFC 6750 §2.1):
 //
-//   OWS "Bearer" 1*SP token68 OWS          present (the scheme in any case)
+//   OWS "Bearer" 1*SP token OWS            present (the scheme in any case)
 //   "Bearer" and then nothing, a HTAB, a
-//   byte outside token68, > kMaxKeyBytes   malformed
+//   token of more than kMaxKeyBytes        malformed
 //   empty, or any other scheme             none
 Credentials parse_authorization(std::string_view field_value) noexcept;
 
-// A key that stands alone, as in another header, an argument or a cookie: OWS token68 OWS, at most
+// A key that stands alone, as in another header, an argument or a cookie: OWS token OWS, at most
 // kMaxKeyBytes. Anything else, an empty value too, is malformed; never none.
 Credentials parse_key(std::string_view value) noexcept;
 

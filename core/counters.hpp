@@ -37,6 +37,7 @@ struct UsageStream {
     std::uint64_t entries;     // not yet applied by apikeyd
     std::uint64_t dead;        // refused by Postgres for their content
     std::int64_t waits_since;  // unix ms: at least since then an entry has been waiting; 0: none does
+    std::uint64_t added;       // by this nginx, ever, when it was seen
     std::int64_t seen;         // unix ms; 0: never
     std::int64_t asked;        // unix ms: the last question about it
 };

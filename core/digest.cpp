@@ -52,14 +52,10 @@ bool equal(const Digest& a, const Digest& b) noexcept {
     return CRYPTO_memcmp(a.data(), b.data(), kDigestBytes) == 0;
 }
 
-std::optional<Digest> sha256(std::string_view bytes) noexcept {
-    Digest digest;
+bool sha256(std::string_view bytes, Digest& digest) noexcept {
     SHA256_CTX context;
-    if (SHA256_Init(&context) != 1 || SHA256_Update(&context, bytes.data(), bytes.size()) != 1 ||
-        SHA256_Final(digest.data(), &context) != 1) {
-        return std::nullopt;
-    }
-    return digest;
+    return SHA256_Init(&context) == 1 && SHA256_Update(&context, bytes.data(), bytes.size()) == 1 &&
+           SHA256_Final(digest.data(), &context) == 1;
 }
 
 }  // namespace apikey

@@ -26,7 +26,13 @@ std::optional<Digest> from_hex(std::string_view hex) noexcept;
 // Compares in constant time (CRYPTO_memcmp): the time tells nothing about where two digests differ.
 bool equal(const Digest& a, const Digest& b) noexcept;
 
-// SHA-256 of `bytes`; nothing when OpenSSL refuses (then the caller cannot know and must not let pass). Does not allocate.
-[[nodiscard]] std::optional<Digest> sha256(std::string_view bytes) noexcept;
+// SHA-256 of `bytes`; false, or nothing, when OpenSSL refuses (then the caller cannot know and must not let pass). Does not
+// allocate.
+[[nodiscard]] bool sha256(std::string_view bytes, Digest& digest) noexcept;
+[[nodiscard]] inline std::optional<Digest> sha256(std::string_view bytes) noexcept {
+    Digest digest;
+    if (!sha256(bytes, digest)) return std::nullopt;
+    return digest;
+}
 
 }  // namespace apikey

@@ -7,7 +7,6 @@ namespace apikey {
 
 using key_cache::Bucket;
 using key_cache::Candidates;
-using key_cache::EntryHead;
 using key_cache::Header;
 using key_cache::load;
 using key_cache::Probe;
@@ -34,48 +33,61 @@ Header plan(const void* memory, std::size_t bytes, const KeyCache::Secret& secre
     return header;
 }
 
-// False when the entry is not the probe's, or is being written.
-bool read_known(const Bucket& bucket, std::size_t way, const Probe& probe, EntryHead& head, CachedKey& out) noexcept {
-    const std::uint32_t seq = load(bucket.header->seqs[way], std::memory_order_acquire);
-    std::uint64_t* const entry = bucket.entry(way);
-    if (seq % 2 != 0 || !key_cache::is_entry_of(entry, probe)) return false;
-    key_cache::load_words(entry, key_cache::kHeadWords, &head);
-    // A torn head may say anything, also a text that ends outside.
-    const std::size_t words = key_cache::words_of(head.text_bytes());
-    const std::size_t room = (key_cache::kWays - way) * key_cache::kKnownWayWords - key_cache::kHeadWords;
-    if (words > std::min(room, sizeof(out.text) / 8)) return false;
-    key_cache::load_words(entry + key_cache::kHeadWords, words, out.text.data());
-    std::atomic_thread_fence(std::memory_order_acquire);
-    return load(bucket.header->seqs[way]) == seq;
+// An entry of the probe's key that was whole when it was looked at, or none.
+struct Hit {
+    std::uint64_t* entry = nullptr;  // null: none
+    key_cache::BucketHeader* header = nullptr;
+    std::size_t way = 0;
+    std::uint32_t seq = 0;
+
+    explicit operator bool() const noexcept { return entry != nullptr; }
+    // It has not been written since: what was read of it is true.
+    [[nodiscard]] bool is_still_whole() const noexcept {
+        std::atomic_thread_fence(std::memory_order_acquire);
+        return load(header->seqs[way]) == seq;
+    }
+};
+
+inline Hit look(const Bucket& bucket, const Probe& probe) noexcept {
+    for (Candidates left(load(bucket.header->tags), probe.tag); left.any(); left.next()) {
+        const std::size_t way = left.way();
+        const std::uint32_t seq = load(bucket.header->seqs[way], std::memory_order_acquire);
+        std::uint64_t* const entry = bucket.entry(way);
+        if (seq % 2 == 0 && key_cache::is_entry_of(entry, probe)) return {entry, bucket.header, way, seq};
+    }
+    return {};
 }
 
-bool read_unknown(const Bucket& bucket, std::size_t way, const Probe& probe, EntryHead& head) noexcept {
-    const std::uint32_t seq = load(bucket.header->seqs[way], std::memory_order_acquire);
-    std::uint64_t* const entry = bucket.entry(way);
-    if (seq % 2 != 0 || !key_cache::is_entry_of(entry, probe)) return false;
-    key_cache::load_words(entry, key_cache::kUnknownWords, &head);
-    std::atomic_thread_fence(std::memory_order_acquire);
-    return load(bucket.header->seqs[way]) == seq;
+// Few keys are there: not in the way of all others.
+[[gnu::noinline]] Hit look_into_second(Header& header, const Probe& probe) noexcept {
+    return look(key_cache::known_bucket(header, probe.second_place()), probe);
+}
+
+// False when it finds no room, or is being written.
+inline bool read_known(const Hit& hit, TextRoom room, CachedKey& out) noexcept {
+    key_cache::load_words(hit.entry + key_cache::kDigestWords, key_cache::kStatementWords, &out.says);
+    // A torn statement may say anything, also a text that ends outside.
+    const std::size_t words = key_cache::words_of(out.says.lengths.sum());
+    const std::size_t most = (key_cache::kWays - hit.way) * key_cache::kKnownWayWords - key_cache::kHeadWords;
+    if (words > std::min(most, CachedKey::kMaxTextBytes / 8)) return false;
+    char* const texts = room.take(room.from, words * 8);
+    if (texts == nullptr) return false;
+    key_cache::load_words(hit.entry + key_cache::kHeadWords, words, texts);
+    out.texts = texts;
+    return hit.is_still_whole();
+}
+
+bool read_unknown(const Hit& hit, CachedKey& out) noexcept {
+    key_cache::load_words(hit.entry + key_cache::kDigestWords, key_cache::kUnknownWords - key_cache::kDigestWords,
+                          &out.says);
+    return hit.is_still_whole();
 }
 
 // For eviction. Written at most once a second, so that readers do not take the line from each other all the time.
-void mark_used(const Bucket& bucket, std::size_t way, std::uint32_t now_seconds) noexcept {
+void mark_used(const Hit& hit, std::uint32_t now_seconds) noexcept {
     const auto now = static_cast<std::uint16_t>(now_seconds);
-    if (load(bucket.header->used[way]) != now) store(bucket.header->used[way], now);
-}
-
-void point_into_text(const EntryHead& head, CachedKey& out) noexcept {
-    const char* at = out.text.data();
-    const auto next = [&at](std::size_t length) {
-        const std::string_view text(at, length);
-        at += length;
-        return text;
-    };
-    out.id = next(head.id);
-    out.user = next(head.user);
-    out.name = next(head.name);
-    out.prefix = next(head.prefix);
-    out.scopes = next(head.scopes);
+    std::uint16_t& used = hit.header->used[hit.way];
+    if (load(used) != now) store(used, now);
 }
 
 }  // namespace
@@ -98,35 +110,23 @@ KeyCache KeyCache::attach(void* memory, std::size_t bytes) noexcept {
     return KeyCache(header);
 }
 
-KeyCache::Found KeyCache::find(const Digest& digest, std::uint32_t now_seconds, CachedKey& out) const noexcept {
+KeyCache::Found KeyCache::find(const Digest& digest, std::uint32_t now_seconds, TextRoom room,
+                               CachedKey& out) const noexcept {
     const std::uint32_t generation = load(header_->generation, std::memory_order_acquire);
     const Probe probe(digest, header_->secret);
-    EntryHead head;
-    for (const std::uint64_t place : probe.places) {
-        const Bucket known = key_cache::known_bucket(*header_, place);
-        for (Candidates left(load(known.header->tags), probe.tag); left.any(); left.next()) {
-            if (!read_known(known, left.way(), probe, head, out)) continue;
-            if (head.generation != generation) return Found::nothing;
-            mark_used(known, left.way(), now_seconds);
-            out.validated_at = head.validated_at;
-            out.expires = head.expires;
-            point_into_text(head, out);
-            return Found::known;
-        }
-    }
-    const Bucket unknown = key_cache::unknown_bucket(*header_, probe);
-    for (Candidates left(load(unknown.header->tags), probe.tag); left.any(); left.next()) {
-        if (!read_unknown(unknown, left.way(), probe, head)) continue;
-        if (head.generation != generation) return Found::nothing;
-        mark_used(unknown, left.way(), now_seconds);
-        out.validated_at = head.validated_at;
-        return Found::unknown;
-    }
-    return Found::nothing;
+    Hit hit = look(key_cache::known_bucket(*header_, probe.first_place()), probe);
+    if (!hit) hit = look_into_second(*header_, probe);
+    const bool known = static_cast<bool>(hit);
+    if (!hit) hit = look(key_cache::unknown_bucket(*header_, probe), probe);
+    if (!hit) return Found::nothing;
+    if (!(known ? read_known(hit, room, out) : read_unknown(hit, out))) return Found::nothing;
+    if (out.says.generation != generation) return Found::nothing;
+    mark_used(hit, now_seconds);
+    return known ? Found::known : Found::unknown;
 }
 
 KeyCache::Ticket KeyCache::ticket(const Digest& digest) const noexcept {
-    const Bucket bucket = key_cache::known_bucket(*header_, Probe(digest, header_->secret).places[0]);
+    const Bucket bucket = key_cache::known_bucket(*header_, Probe(digest, header_->secret).first_place());
     return {load(header_->generation, std::memory_order_acquire),
             load(bucket.header->changes, std::memory_order_acquire)};
 }

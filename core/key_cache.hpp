@@ -29,27 +29,64 @@ namespace key_cache {
 struct Header;
 }
 
-// A copy of one cached key. The views look into `text`, so that it stays where it is.
+// How long the texts of a key are that lie one behind the other, nothing between them.
+struct TextLengths {
+    std::uint16_t id, user, name, prefix, scopes;
+
+    [[nodiscard]] std::size_t sum() const noexcept { return std::size_t{id} + user + name + prefix + scopes; }
+};
+
+// What Redis said of a key, with all texts in one piece of somebody else's memory.
+struct PackedFacts {
+    const char* texts = nullptr;  // null: none, all lengths are 0
+    TextLengths lengths{};
+    std::int64_t expires = kNeverExpires;  // unix seconds
+
+    [[nodiscard]] std::string_view id() const noexcept { return {texts, lengths.id}; }
+    [[nodiscard]] std::string_view user() const noexcept { return {texts + lengths.id, lengths.user}; }
+    [[nodiscard]] std::string_view name() const noexcept { return {user().end(), lengths.name}; }
+    [[nodiscard]] std::string_view prefix() const noexcept { return {name().end(), lengths.prefix}; }
+    [[nodiscard]] std::string_view scopes() const noexcept { return {prefix().end(), lengths.scopes}; }
+
+    // Are these the same facts?
+    [[nodiscard]] bool operator==(const KeyFacts& facts) const noexcept {
+        return id() == facts.id && user() == facts.user && name() == facts.name && prefix() == facts.prefix &&
+               scopes() == facts.scopes && expires == facts.expires;
+    }
+};
+
+// Where the texts of a key that was found are copied to.
+struct TextRoom {
+    char* (*take)(void* from, std::size_t bytes) noexcept;  // null: there is no room
+    void* from;
+};
+
+// What an entry of the cache says of its key, but for the texts.
+struct Statement {
+    std::int64_t validated_at;  // monotonic ms: when the question that this answers was sent
+    std::uint32_t generation;   // the cache's then
+    TextLengths lengths;
+    std::uint16_t unused;
+    std::int64_t expires;
+};
+
+// A copy of one cached key.
 struct CachedKey {
     static constexpr std::size_t kMaxTextBytes = 1536;  // id, user, name, prefix and scopes together
 
-    CachedKey() noexcept {}  // leaves `text` as it is: 1.5 KiB that a hit does not pay for
-    CachedKey(const CachedKey&) = delete;
-    CachedKey& operator=(const CachedKey&) = delete;
+    Statement says;
+    const char* texts;
 
-    // All five, one behind the other.
-    [[nodiscard]] std::string_view texts() const noexcept { return {id.begin(), scopes.end()}; }
+    [[nodiscard]] PackedFacts facts() const noexcept { return {texts, says.lengths, says.expires}; }
+};
 
-    // Are these the same facts?
-    [[nodiscard]] bool says(const KeyFacts& facts) const noexcept {
-        return id == facts.id && user == facts.user && name == facts.name && prefix == facts.prefix &&
-               scopes == facts.scopes && expires == facts.expires;
-    }
+// The same with room for its texts, so that it stays where it is.
+struct RoomyCachedKey : CachedKey {
+    RoomyCachedKey() noexcept : CachedKey{} {}  // leaves `text` as it is
+    RoomyCachedKey(const RoomyCachedKey&) = delete;
+    RoomyCachedKey& operator=(const RoomyCachedKey&) = delete;
 
-    std::int64_t validated_at = 0;                    // monotonic ms: when the question that this answers was sent
-    std::int64_t expires = kNeverExpires;             // unix seconds
-    std::string_view id, user, name, prefix, scopes;  // in `text`, in this order, nothing between them
-    alignas(8) std::array<char, kMaxTextBytes> text;
+    std::array<char, kMaxTextBytes> text;
 };
 
 class KeyCache {
@@ -102,9 +139,15 @@ class KeyCache {
 
     // --- readers: no lock, no allocation, no system call ---
 
-    // known: `out` is filled; unknown: only its `validated_at`. `now_seconds` (any clock that all workers share) marks the
-    // entry as used. An entry that is being written at this moment is not found.
-    [[nodiscard]] Found find(const Digest& digest, std::uint32_t now_seconds, CachedKey& out) const noexcept;
+    // known: `out` is filled, its texts are in what `room` gave; unknown: only `validated_at`. `now_seconds` (any clock
+    // that all workers share) marks the entry as used. An entry that is being written at this moment is not found, nor is
+    // one that `room` has no room for.
+    [[nodiscard]] Found find(const Digest& digest, std::uint32_t now_seconds, TextRoom room,
+                             CachedKey& out) const noexcept;
+    [[nodiscard]] Found find(const Digest& digest, std::uint32_t now_seconds, RoomyCachedKey& out) const noexcept {
+        const auto take = [](void* text, std::size_t) noexcept { return static_cast<char*>(text); };
+        return find(digest, now_seconds, {take, out.text.data()}, out);
+    }
 
     [[nodiscard]] Ticket ticket(const Digest& digest) const noexcept;
 

@@ -35,8 +35,8 @@ std::size_t count_live(const Bucket& bucket, const Probe& probe) noexcept {
 
 // Is the only live entry of its key in this bucket, which is one of the key's?
 bool is_in_its_place(Header& header, const Bucket& bucket, const Probe& probe) noexcept {
-    const std::array<Bucket, 3> buckets = {key_cache::known_bucket(header, probe.places[0]),
-                                           key_cache::known_bucket(header, probe.places[1]),
+    const std::array<Bucket, 3> buckets = {key_cache::known_bucket(header, probe.first_place()),
+                                           key_cache::known_bucket(header, probe.second_place()),
                                            key_cache::unknown_bucket(header, probe)};
     std::size_t here = 0;
     std::size_t elsewhere = 0;
@@ -47,8 +47,8 @@ bool is_in_its_place(Header& header, const Bucket& bucket, const Probe& probe) n
 }
 
 bool has_plausible_texts(const EntryHead& head, std::size_t span) noexcept {
-    return head.user <= KeyCache::kMaxUserBytes && head.scopes <= KeyCache::kMaxScopesBytes &&
-           head.text_bytes() <= CachedKey::kMaxTextBytes && key_cache::ways_for(head.text_bytes()) == span;
+    return head.says.lengths.user <= KeyCache::kMaxUserBytes && head.says.lengths.scopes <= KeyCache::kMaxScopesBytes &&
+           head.says.lengths.sum() <= CachedKey::kMaxTextBytes && key_cache::ways_for(head.says.lengths.sum()) == span;
 }
 
 // Live entries have the tag of their digest, lie in one of its buckets, once, and do not overlap.

@@ -58,18 +58,14 @@ static_assert(sizeof(BucketHeader) == kLine && std::is_trivially_copyable_v<Buck
 
 struct EntryHead {
     std::array<std::uint64_t, kDigestBytes / 8> digest;
-    std::int64_t validated_at;
-    std::uint32_t generation;                      // the cache's when it was asked for
-    std::uint16_t id, user, name, prefix, scopes;  // lengths
-    std::uint16_t unused;
-    std::int64_t expires;
-
-    [[nodiscard]] std::size_t text_bytes() const noexcept { return std::size_t{id} + user + name + prefix + scopes; }
+    Statement says;
 };
 static_assert(sizeof(EntryHead) == kLine && std::is_trivially_copyable_v<EntryHead>);
 
 inline constexpr std::size_t kHeadWords = sizeof(EntryHead) / 8;
-static_assert(offsetof(EntryHead, id) < kUnknownWords * 8 && offsetof(EntryHead, generation) + 4 <= kUnknownWords * 8);
+inline constexpr std::size_t kDigestWords = offsetof(EntryHead, says) / 8;
+inline constexpr std::size_t kStatementWords = kHeadWords - kDigestWords;
+static_assert(offsetof(Statement, generation) + 4 <= (kUnknownWords - kDigestWords) * 8);
 static_assert(kHeadWords + CachedKey::kMaxTextBytes / 8 <= kWays * kKnownWayWords);
 
 template <class T>
@@ -88,7 +84,7 @@ constexpr std::size_t ways_for(std::size_t text_bytes) noexcept {
     return (kHeadWords + words_of(text_bytes) + kKnownWayWords - 1) / kKnownWayWords;
 }
 
-// Copies whole words, each at once. `private_copy` is memory that nobody else sees. Unrolled: a hit copies 27 words.
+// Copies whole words, each at once. `private_copy` is memory that nobody else sees. Unrolled: a hit copies 23 words.
 inline void load_words(std::uint64_t* shared, std::size_t words, void* private_copy) noexcept {
     auto* to = static_cast<unsigned char*>(private_copy);
 #pragma GCC unroll 4
@@ -108,14 +104,18 @@ inline void store_words(std::uint64_t* shared, std::size_t words, const void* pr
 
 // Where to look for a digest.
 struct Probe {
+    const KeyCache::Secret& secret;
     std::array<std::uint64_t, kDigestBytes / 8> digest;
-    std::array<std::uint64_t, 2> places;  // below 2^32: of its first and its second bucket
-    std::uint8_t tag;                     // never 0
+    std::uint8_t tag;  // never 0
 
-    Probe(const Digest& of, const KeyCache::Secret& secret) noexcept
-        : digest(std::bit_cast<decltype(digest)>(of)),
-          places{hash(digest[0], secret), hash(digest[1], secret)},
+    Probe(const Digest& of, const KeyCache::Secret& secret_of_cache) noexcept
+        : secret(secret_of_cache),
+          digest(std::bit_cast<decltype(digest)>(of)),
           tag(std::max<std::uint8_t>(of.back(), 1)) {}
+
+    // Below 2^32. Made when it is asked for: most lookups need the first alone.
+    [[nodiscard]] std::uint64_t first_place() const noexcept { return hash(digest[0], secret); }
+    [[nodiscard]] std::uint64_t second_place() const noexcept { return hash(digest[1], secret); }
 
   private:
     // Multilinear hashing (Lemire, Kaser: "Strongly universal string hashing is fast", 2014): whoever does not know the
@@ -148,7 +148,7 @@ struct Bucket {
     [[nodiscard]] Freshness freshness(std::size_t way) const noexcept {
         EntryHead head{};
         load_words(entry(way), kUnknownWords, &head);
-        return {head.validated_at, head.generation};
+        return {head.says.validated_at, head.says.generation};
     }
     [[nodiscard]] std::size_t span(std::size_t way) const noexcept { return (load(header->spans) >> (4 * way)) & 15; }
 };
@@ -166,12 +166,12 @@ inline Bucket unknown_bucket_at(Header& header, std::size_t at) noexcept {
     auto* first = reinterpret_cast<std::byte*>(&header) + header.unknown_at;
     return {reinterpret_cast<BucketHeader*>(first + at * bucket_bytes(kUnknownWords)), kUnknownWords};
 }
-// The bucket of a place in Probe::places. Multiplied and shifted: any number of buckets will do, and nothing is divided.
+// The bucket of a place of a Probe. Multiplied and shifted: any number of buckets will do, and nothing is divided.
 inline Bucket known_bucket(Header& header, std::uint64_t place) noexcept {
     return known_bucket_at(header, (place * header.known_buckets) >> 32);
 }
 inline Bucket unknown_bucket(Header& header, const Probe& probe) noexcept {
-    return unknown_bucket_at(header, (probe.places[0] * header.unknown_buckets) >> 32);
+    return unknown_bucket_at(header, (probe.first_place() * header.unknown_buckets) >> 32);
 }
 
 // A bit for each way whose entry may have this tag; the digest decides. Eight bytes are compared at once ("has zero

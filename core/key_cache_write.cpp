@@ -32,7 +32,8 @@ struct Place {
 
     Place(Header& header, const Digest& digest) noexcept
         : probe(digest, header.secret),
-          known{key_cache::known_bucket(header, probe.places[0]), key_cache::known_bucket(header, probe.places[1])},
+          known{key_cache::known_bucket(header, probe.first_place()),
+                key_cache::known_bucket(header, probe.second_place())},
           unknown{key_cache::unknown_bucket(header, probe)} {}
 
     [[nodiscard]] std::optional<Spot> locate() const noexcept {
@@ -50,11 +51,11 @@ struct Place {
 // not replace?
 bool is_outdated(Header& header, const Place& place, const std::optional<Spot>& present, const EntryHead& answer,
                  std::uint32_t changes) noexcept {
-    if (answer.generation != load(header.generation, std::memory_order_acquire)) return true;
+    if (answer.says.generation != load(header.generation, std::memory_order_acquire)) return true;
     if (changes != load(place.known[0].header->changes)) return true;
     if (!present) return false;
     const auto [validated_at, generation] = present->bucket.freshness(present->way);
-    return generation == answer.generation && validated_at > answer.validated_at;
+    return generation == answer.says.generation && validated_at > answer.says.validated_at;
 }
 
 Room better_room(std::span<const Bucket> buckets, std::size_t span, std::uint32_t now_seconds) noexcept {
@@ -76,7 +77,7 @@ std::uint64_t put(const Place& place, std::span<const Bucket> buckets, const std
     }
     if (present) remove(*present);
     const Spot spot = better_room(buckets, draft.span, now_seconds).spot;
-    const std::uint64_t evicted = clear(spot, draft.span, draft.head.generation);
+    const std::uint64_t evicted = clear(spot, draft.span, draft.head.says.generation);
     write(spot, draft, place.probe.tag, now_seconds);
     return evicted;
 }
@@ -94,12 +95,12 @@ void write_facts(const KeyFacts& facts, Draft& draft) noexcept {
         at += text.size();
         return static_cast<std::uint16_t>(text.size());
     };
-    draft.head.id = append(facts.id);
-    draft.head.user = append(facts.user);
-    draft.head.name = append(facts.name);
-    draft.head.prefix = append(facts.prefix);
-    draft.head.scopes = append(facts.scopes);
-    draft.head.expires = facts.expires;
+    draft.head.says.lengths.id = append(facts.id);
+    draft.head.says.lengths.user = append(facts.user);
+    draft.head.says.lengths.name = append(facts.name);
+    draft.head.says.lengths.prefix = append(facts.prefix);
+    draft.head.says.lengths.scopes = append(facts.scopes);
+    draft.head.says.expires = facts.expires;
     draft.text_words = key_cache::words_of(at);
     draft.span = key_cache::ways_for(at);
     std::fill_n(draft.text.data() + at, draft.text_words * 8 - at, '\0');  // nothing of the stack gets into the memory
@@ -108,8 +109,8 @@ void write_facts(const KeyFacts& facts, Draft& draft) noexcept {
 EntryHead head_of(const Place& place, KeyCache::Ticket asked_under, KeyCache::Millis validated_at) noexcept {
     EntryHead head{};
     head.digest = place.probe.digest;
-    head.validated_at = validated_at;
-    head.generation = asked_under.generation;
+    head.says.validated_at = validated_at;
+    head.says.generation = asked_under.generation;
     return head;
 }
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 namespace apikey {
-namespace {
 
 bool grants(std::string_view scopes, std::string_view wanted) noexcept {
     while (!scopes.empty()) {
@@ -13,17 +12,6 @@ bool grants(std::string_view scopes, std::string_view wanted) noexcept {
         scopes.remove_prefix(std::min(end + 1, scopes.size()));
     }
     return false;
-}
-
-}  // namespace
-
-Verdict judge(const KeyPolicy& key, std::int64_t now_unix_seconds,
-              std::span<const std::string_view> required) noexcept {
-    if (key.expires != 0 && now_unix_seconds >= key.expires) return Verdict::expired;
-    for (const std::string_view wanted : required) {
-        if (!grants(key.scopes, wanted)) return Verdict::forbidden;
-    }
-    return Verdict::valid;
 }
 
 bool valid_scope(std::string_view scope) noexcept {

@@ -1,5 +1,6 @@
 #include "ngx_module/access_phase.hpp"
 
+#include <span>
 #include <utility>
 
 #include "core/freshness.hpp"
@@ -35,9 +36,9 @@ Verdict judge_here(const RequestCtx& ctx, const LocationConf& conf) {
         case Outcome::unavailable: return Verdict::unavailable;
         case Outcome::found: break;
     }
-    const KeyPolicy key{view(ctx.facts.scopes), ctx.facts.expires};
-    if (conf.required == nullptr) return judge(key, ngx_time(), {});
-    return judge(key, ngx_time(), *conf.required);
+    const KeyPolicy key{ctx.facts.scopes(), ctx.facts.expires};
+    const std::span<const std::string_view> nothing;
+    return judge(key, ngx_time(), conf.required != nullptr ? *conf.required : nothing);
 }
 
 void resolve(RequestCtx& ctx, Outcome outcome, CacheUse use) {
@@ -47,26 +48,27 @@ void resolve(RequestCtx& ctx, Outcome outcome, CacheUse use) {
 }
 
 void resolve_from_cache(RequestCtx& ctx, const CachedKey& key, CacheUse use) {
-    resolve(ctx, copy_facts(ctx, key) ? Outcome::found : Outcome::unavailable, use);
+    ctx.facts = key.facts();
+    resolve(ctx, Outcome::found, use);
 }
 
 std::int64_t age_of(const CachedKey& key) {
-    return static_cast<std::int64_t>(ngx_current_msec) - key.validated_at;
+    return static_cast<std::int64_t>(ngx_current_msec) - key.says.validated_at;
 }
 
 // The hot path: nothing in here allocates (but from the request's pool), locks or calls the system.
 bool ask_cache(Worker& worker, RequestCtx& ctx, const CacheTimes& times) {
     CachedKey key;
-    switch (worker.zone.cache().find(ctx.digest, turn_began_seconds(), key)) {
+    switch (worker.zone.cache().find(ctx.digest, turn_began_seconds(), text_room(ctx), key)) {
         case KeyCache::Found::nothing: return false;
         case KeyCache::Found::unknown:
-            if (!use_at_once(age_of(key), times.invalid, ctx.digest, worker.watched_since(key.validated_at)))
+            if (!use_at_once(age_of(key), times.invalid, ctx.digest, worker.watched_since(key.says.validated_at)))
                 return false;
             resolve(ctx, Outcome::unknown, CacheUse::negative);
             return true;
         case KeyCache::Found::known: break;
     }
-    if (!use_at_once(age_of(key), times.valid, ctx.digest, worker.watched_since(key.validated_at))) return false;
+    if (!use_at_once(age_of(key), times.valid, ctx.digest, worker.watched_since(key.says.validated_at))) return false;
     resolve_from_cache(ctx, key, CacheUse::hit);
     return true;
 }
@@ -75,7 +77,8 @@ bool ask_cache(Worker& worker, RequestCtx& ctx, const CacheTimes& times) {
 // changed meanwhile.
 void fall_back_on_cache(Worker& worker, RequestCtx& ctx, const CacheTimes& times) {
     CachedKey key;
-    if (worker.zone.cache().find(ctx.digest, turn_began_seconds(), key) != KeyCache::Found::known) return;
+    const auto found = worker.zone.cache().find(ctx.digest, turn_began_seconds(), text_room(ctx), key);
+    if (found != KeyCache::Found::known) return;
     switch (fall_back(age_of(key), times, ctx.reached)) {
         case Fallback::no: return;
         case Fallback::fresh: return resolve_from_cache(ctx, key, CacheUse::hit);
@@ -97,18 +100,26 @@ ngx_int_t ask_redis(Worker& worker, RequestCtx& ctx, const LocationConf& conf) {
     return settle_asked(worker, ctx, conf);
 }
 
+// A key whose checksum is wrong is nobody's.
+Verdict without_checksum(std::string_view token) {
+    return is_token68(token) ? Verdict::invalid : Verdict::malformed;
+}
+
 ngx_int_t decide(Worker& worker, RequestCtx& ctx, const LocationConf& conf) {
     const Credentials presented = find_credentials(ctx.request, conf);
     if (presented.kind == Credentials::Kind::none) return settle(ctx, conf, Verdict::missing);
     if (presented.kind == Credentials::Kind::malformed) return settle(ctx, conf, Verdict::malformed);
-    if (conf.checksum && !checksum_matches(presented.token)) return settle(ctx, conf, Verdict::invalid);
-    const auto digest = sha256(presented.token);
-    if (!digest) return settle(ctx, conf, Verdict::unavailable);
-    if (ctx.state == State::resolved && equal(ctx.digest, *digest)) return settle(ctx, conf, judge_here(ctx, conf));
+    if (conf.checksum && !checksum_matches(presented.token))
+        return settle(ctx, conf, without_checksum(presented.token));
+    Digest digest;
+    if (!sha256(presented.token, digest)) return settle(ctx, conf, Verdict::unavailable);
+    if (ctx.state == State::resolved && equal(ctx.digest, digest)) return settle(ctx, conf, judge_here(ctx, conf));
     // What was found before was another key's.
     ctx.state = State::fresh;
-    ctx.digest = *digest;
+    ctx.digest = digest;
     if (ask_cache(worker, ctx, *conf.cache)) return settle(ctx, conf, judge_here(ctx, conf));
+    // Not before: what the cache knows was once asked for here, and so is token68.
+    if (!is_token68(presented.token)) return settle(ctx, conf, Verdict::malformed);
     return ask_redis(worker, ctx, conf);
 }
 

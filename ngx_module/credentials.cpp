@@ -21,11 +21,6 @@ void for_each_line(ngx_http_request_t* r, std::string_view name, Take&& take) no
     }
 }
 
-Credentials from_authorization(ngx_http_request_t* r) noexcept {
-    if (r->headers_in.authorization == nullptr) return {};
-    return parse_authorization(view(r->headers_in.authorization->value));
-}
-
 Credentials from_header(ngx_http_request_t* r, std::string_view name) noexcept {
     Credentials found;
     for_each_line(r, name,
@@ -92,9 +87,8 @@ Credentials from(ngx_http_request_t* r, const Source& source) noexcept {
 
 }  // namespace
 
-Credentials find_credentials(ngx_http_request_t* r, const LocationConf& conf) noexcept {
-    if (conf.sources == nullptr) return from_authorization(r);
-    for (const Source& source : *conf.sources) {
+Credentials find_in_sources(ngx_http_request_t* r, const Sources& sources) noexcept {
+    for (const Source& source : sources) {
         const Credentials found = from(r, source);
         if (found.kind != Kind::none) return found;
     }

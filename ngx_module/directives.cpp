@@ -135,6 +135,7 @@ char* without_zone(ngx_conf_t* cf, const char* directive, const ngx_str_t& decla
 char* finish_location(ngx_conf_t* cf, LocationConf& conf) {
     auto& main = *static_cast<MainConf*>(ngx_http_conf_get_module_main_conf(cf, ngx_http_api_key_module));
     main.used = true;
+    if (conf.phase == NGX_HTTP_PREACCESS_PHASE) main.used_in_preaccess = true;
     warn_of_kept_headers(cf, main);
     if (main.zone == nullptr) return without_zone(cf, "api_key", conf.declared_in);
     static constexpr CacheTimes kDefaultTimes;

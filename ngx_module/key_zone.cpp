@@ -18,7 +18,7 @@ namespace {
 constexpr const char* kForm = "write api_key_zone name:size, for example api_key_zone keys:8m;";
 constexpr ngx_uint_t kFewestPages = 16;
 // Changes with every change of ZoneHeader or of what it points to.
-constexpr std::uint32_t kLayout = 6 + (KeyCache::kLayout << 8U) + (usage::UsageSlot::kLayout << 16U);
+constexpr std::uint32_t kLayout = 7 + (KeyCache::kLayout << 8U) + (usage::UsageSlot::kLayout << 16U);
 // The share of the zone in which usage waits for Redis; in a small zone more, for two small slots for each processor.
 constexpr ngx_uint_t kUsageShare = 16;
 constexpr ngx_uint_t kMostUsageShare = 4;
@@ -143,13 +143,17 @@ namespace {
 UsageStream stream_of(ZoneHeader& header) noexcept {
     const auto read = [](auto& word) { return std::atomic_ref(word).load(std::memory_order_relaxed); };
     UsageStream& stream = header.stream;
-    return {read(stream.entries), read(stream.dead), read(stream.waits_since), read(stream.seen), read(stream.asked)};
+    return {read(stream.entries), read(stream.dead), read(stream.waits_since),
+            read(stream.added),   read(stream.seen), read(stream.asked)};
 }
 
 }  // namespace
 
 KeyZone::KeyZone(ngx_shm_zone_t& zone) noexcept
-    : pool_(pool_of(zone)), header_(*static_cast<ZoneHeader*>(zone.data)), cache_(cache_of(header_)) {
+    : pool_(pool_of(zone)),
+      header_(*static_cast<ZoneHeader*>(zone.data)),
+      coverage_(header_.coverage),
+      cache_(cache_of(header_)) {
     take_counters();
 }
 
@@ -191,16 +195,9 @@ void KeyZone::set_usage_stream(const UsageStream& stream) noexcept {
     write(header_.stream.entries, stream.entries);
     write(header_.stream.dead, stream.dead);
     write(header_.stream.waits_since, stream.waits_since);
+    write(header_.stream.added, stream.added);
     write(header_.stream.seen, stream.seen);
     write(header_.stream.asked, stream.asked);
-}
-
-Coverage& KeyZone::coverage() noexcept {
-    return header_.coverage;
-}
-
-const Coverage& KeyZone::coverage() const noexcept {
-    return header_.coverage;
 }
 
 KeyZone::Lock KeyZone::try_lock() noexcept {

@@ -56,8 +56,8 @@ class KeyZone {
 
     [[nodiscard]] KeyCache& cache() noexcept { return cache_; }
     // Only under the lock, but for redis().
-    [[nodiscard]] Coverage& coverage() noexcept;
-    [[nodiscard]] const Coverage& coverage() const noexcept;
+    [[nodiscard]] Coverage& coverage() noexcept { return coverage_; }
+    [[nodiscard]] const Coverage& coverage() const noexcept { return coverage_; }
     // Of this worker; never null.
     [[nodiscard]] Counters& counters() noexcept { return *counters_; }
 
@@ -79,6 +79,7 @@ class KeyZone {
 
     ngx_slab_pool_t& pool_;
     ZoneHeader& header_;
+    Coverage& coverage_;
     KeyCache cache_;
     CounterBlock* block_ = nullptr;  // null: no memory for one; then own_counters_, which nobody else sees
     Counters own_counters_{};

@@ -163,9 +163,9 @@ bool Lookups::store(const Flight& flight, const Lookup& lookup) noexcept {
 
 // Does the cache hold the key with other facts than these?
 bool Lookups::contradicts_cache(const Digest& digest, const Lookup& lookup) noexcept {
-    CachedKey cached;
+    RoomyCachedKey cached;
     if (zone_.cache().find(digest, turn_began_seconds(), cached) != KeyCache::Found::known) return false;
-    return lookup.outcome == Outcome::unknown || !cached.says(lookup.facts);
+    return lookup.outcome == Outcome::unknown || cached.facts() != lookup.facts;
 }
 
 }  // namespace apikey::ngx

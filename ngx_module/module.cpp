@@ -27,6 +27,8 @@ ngx_int_t hook_into_phases(ngx_conf_t* cf) noexcept {
 
 ngx_int_t hook_into_filters(ngx_conf_t* cf) noexcept {
     install_answer_filters();
+    const auto* conf = static_cast<MainConf*>(ngx_http_conf_get_module_main_conf(cf, ngx_http_api_key_module));
+    if (!conf->used_in_preaccess) return NGX_OK;  // else every request would pass there for nothing
     return add_handler(cf, NGX_HTTP_PREACCESS_PHASE, preaccess_handler);
 }
 

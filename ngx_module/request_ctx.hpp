@@ -16,16 +16,6 @@ namespace apikey::ngx {
 
 struct Flight;
 
-// Copies in the request's pool, so that they live until the log phase is over.
-struct RequestFacts {
-    ngx_str_t id;
-    ngx_str_t user;
-    ngx_str_t name;
-    ngx_str_t prefix;
-    ngx_str_t scopes;
-    std::int64_t expires;
-};
-
 struct RequestCtx {
     enum class State : std::uint8_t {
         fresh,     // no key was looked up yet
@@ -33,13 +23,15 @@ struct RequestCtx {
         resolved,  // `outcome` is what Redis said about `digest`
     };
 
+    // Among the cleanups of the request's pool: after a redirect it is found there. It cleans nothing up.
+    ngx_pool_cleanup_t anchor;
     ngx_http_request_t* request = nullptr;
     State state = State::fresh;
 
     // The lookup: kept for the whole request, whatever locations it passes through.
     Digest digest{};
     redis::LookupSession::Outcome outcome = redis::LookupSession::Outcome::unavailable;
-    RequestFacts facts{};  // when found
+    PackedFacts facts;  // when found; in the request's pool, so that they live until the log phase is over
     CacheUse cache_use = CacheUse::none;
     bool has_cleanup = false;  // the request tells the lookups when it goes
 
@@ -79,13 +71,20 @@ inline bool is_verified(const RequestCtx& ctx) noexcept {
 
 // The context of this request (of its main request, for a subrequest); null when no protected location was entered.
 // nginx forgets contexts on internal redirects; this finds them again.
-RequestCtx* find_ctx(ngx_http_request_t* r) noexcept;
+RequestCtx* find_ctx_after_redirect(ngx_http_request_t* main) noexcept;
+inline RequestCtx* find_ctx(ngx_http_request_t* r) noexcept {
+    r = r->main;
+    auto* ctx = static_cast<RequestCtx*>(ngx_http_get_module_ctx(r, ngx_http_api_key_module));
+    if (ctx != nullptr || (!r->internal && !r->filter_finalize)) return ctx;
+    return find_ctx_after_redirect(r);
+}
 
 // The same, made if there is none; null when there is no memory. Main requests only.
 RequestCtx* find_or_make_ctx(ngx_http_request_t* r) noexcept;
 
-// Copies what Redis said, now or before, into the request's pool; false when there is no memory.
+// Copies what Redis said into the request's pool; false when there is no memory.
 bool copy_facts(RequestCtx& ctx, const KeyFacts& facts) noexcept;
-bool copy_facts(RequestCtx& ctx, const CachedKey& facts) noexcept;
+// The same room for what the cache says.
+TextRoom text_room(const RequestCtx& ctx) noexcept;
 
 }  // namespace apikey::ngx

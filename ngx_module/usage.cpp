@@ -27,6 +27,7 @@ Usage::Usage(const MainConf& conf, RedisLink& link, KeyZone& zone)
     : interval_(conf.usage_interval),
       link_(link),
       zone_(zone),
+      all_workers_(*conf.zone),
       slots_(*conf.zone),
       own_(std::make_unique<SlotSource>(slots_.take_own())),
       timer_(*this, &Usage::on_time, "usage timer"),
@@ -67,7 +68,7 @@ void Usage::on_time() {
         next_adoption_ = ngx_current_msec + kAdoptionInterval;
         adopt();
     }
-    move_into_zone();
+    move_to_better_slot();
     if (own_->slot().is_backed_up()) hold_taken(*own_);
     if (own_->slot().has_rows() && (!own_->slot().is_backed_up() || own_->slot().is_crowded())) seal_whatever(*own_);
     if (ngx_current_msec >= next_look_) {
@@ -91,9 +92,12 @@ void Usage::on_exception() noexcept {
     if (!timer_.is_set()) timer_.set(interval_);
 }
 
-void Usage::count_rare(const usage::Record& record, usage::UsageSlot::Addition done) noexcept {
+// `record`: null where only last_used is kept.
+void Usage::count_rare(const usage::KeyUse& use, const usage::Record* record,
+                       usage::UsageSlot::Addition done) noexcept {
     Counters& counters = zone_.counters();
-    if (done.added == Added::full && make_room()) done = own_->slot().add(record);
+    if (done.added == Added::full && make_room())
+        done = record != nullptr ? own_->slot().add(*record) : own_->slot().touch(use);
     if (done.added == Added::full)
         return report_lost("there is no room for it in the zone, and Redis does not take it");
     if (done.added == Added::too_long) return report_lost("the id of its key or user is too long");
@@ -155,16 +159,18 @@ void Usage::adopt() {
     }
 }
 
-// Memory of its own dies with the worker. A slot of the zone is better as soon as there is one, even with what another left.
-void Usage::move_into_zone() {
-    if (!own_->is_private()) return;
-    auto better = std::find_if(adopted_.begin(), adopted_.end(), [](const auto& each) { return !each->is_private(); });
+// Memory of its own dies with the worker: a slot of the zone is better as soon as there is one, even with what another left.
+// And a larger one is better than one that was made when there was little room.
+void Usage::move_to_better_slot() {
+    auto better = adopted_.end();
+    if (own_->is_private())
+        better = std::find_if(adopted_.begin(), adopted_.end(), [](const auto& each) { return !each->is_private(); });
     if (better == adopted_.end()) {
-        auto slot = slots_.take_from_zone();
+        auto slot = slots_.take_larger(own_->zone_bytes());
         if (!slot) return;
         better = adopted_.insert(better, std::make_unique<SlotSource>(std::move(*slot)));
     }
-    std::swap(own_, *better);  // what was counted outside is shipped like what others left
+    std::swap(own_, *better);  // what was counted there is shipped like what others left
 }
 
 // Slots that others left are done with when they are empty: where a reload would find too few, as soon as Redis has taken all.

@@ -45,7 +45,16 @@ class Usage final : private RedisLink::Listener {
         if (done.added == usage::UsageSlot::Added::counted && !done.other && !done.saturated) {
             ++zone_.counters().usage_requests;
         } else {
-            count_rare(record, done);
+            count_rare(record, &record, done);
+        }
+    }
+    // The same where api_key_usage is off.
+    void touch(const usage::KeyUse& use) noexcept {
+        const usage::UsageSlot::Addition done = own_->slot().touch(use);
+        if (done.added == usage::UsageSlot::Added::counted) {
+            ++zone_.counters().usage_requests;
+        } else {
+            count_rare(use, nullptr, done);
         }
     }
 
@@ -65,13 +74,13 @@ class Usage final : private RedisLink::Listener {
     void on_exception() noexcept;
 
     // usage.cpp: counting and sealing.
-    void count_rare(const usage::Record& record, usage::UsageSlot::Addition done) noexcept;
+    void count_rare(const usage::KeyUse& use, const usage::Record* record, usage::UsageSlot::Addition done) noexcept;
     [[nodiscard]] bool make_room() noexcept;
     bool seal(SlotSource& source);
     bool seal_whatever(SlotSource& source);
     void hold_taken(SlotSource& source);
     void adopt();
-    void move_into_zone();
+    void move_to_better_slot();
     void give_back();
     void report_lost(const char* why) noexcept;
 
@@ -99,6 +108,7 @@ class Usage final : private RedisLink::Listener {
     const ngx_msec_t interval_;
     RedisLink& link_;
     KeyZone& zone_;
+    const ngx_shm_zone_t& all_workers_;  // for what they have counted together
     FaultLog faults_;
     UsageSlots slots_;
     std::unique_ptr<SlotSource> own_;

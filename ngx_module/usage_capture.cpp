@@ -93,29 +93,33 @@ bool has_end(const ngx_http_request_t* r, RequestCtx& ctx, const ngx_chain_t* in
     return announced >= 0 && ctx.body_bytes >= announced;
 }
 
+usage::KeyUse use_of(const RequestCtx& ctx) noexcept {
+    std::uint64_t key_hash = 0;
+    std::memcpy(&key_hash, ctx.digest.data(), sizeof(key_hash));
+    return {key_hash, ctx.facts.id(), ctx.facts.user(), unix_ms()};
+}
+
+void count_whole_request(ngx_http_request_t* r, RequestCtx& ctx, const LocationConf& conf) noexcept {
+    usage::Record record{use_of(ctx)};
+    Scratch endpoint;
+    Scratch response_model;
+    Scratch model;
+    record.success = is_success(r);
+    record.endpoint = endpoint_of(r, conf, endpoint);
+    record.model = conf.no_model;
+    add_response(r, ctx, record, response_model);
+    if (conf.names_values) add_values(r, conf, record, model);
+    this_worker()->usage.count(record);
+}
+
 }  // namespace
 
 void capture_usage(ngx_http_request_t* r, RequestCtx& ctx) noexcept {
     if (ctx.usage_captured || !is_verified(ctx)) return;
     ctx.usage_captured = true;
     const LocationConf& conf = *ctx.judged_in;
-    usage::Record record;
-    std::memcpy(&record.key_hash, ctx.digest.data(), sizeof(record.key_hash));
-    record.key_id = view(ctx.facts.id);
-    record.user = view(ctx.facts.user);
-    record.at = unix_ms();
-    record.only_last_used = conf.usage == 0;
-    Scratch endpoint;
-    Scratch response_model;
-    Scratch model;
-    if (!record.only_last_used) {
-        record.success = is_success(r);
-        record.endpoint = endpoint_of(r, conf, endpoint);
-        record.model = conf.no_model;
-        add_response(r, ctx, record, response_model);
-        if (conf.names_values) add_values(r, conf, record, model);
-    }
-    this_worker()->usage.count(record);
+    if (conf.usage == 0) return this_worker()->usage.touch(use_of(ctx));
+    count_whole_request(r, ctx, conf);
 }
 
 void begin_capture(ngx_http_request_t* r, RequestCtx& ctx) noexcept {

@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "core/usage/stream_look.hpp"
 #include "ngx_module/clock.hpp"
 #include "ngx_module/guard.hpp"
 #include "ngx_module/usage.hpp"
@@ -130,15 +131,13 @@ void Usage::look_at_stream() {
 void Usage::take_look() {
     const auto state = link_.take_usage_state();
     if (!state) return;
-    const UsageStream last = zone_.usage_stream();
-    UsageStream stream{state->entries, state->dead, 0, unix_ms(), last.asked};
-    if (state->oldest_pending) {
-        stream.waits_since = *state->oldest_pending;
-    } else if (stream.entries != 0) {  // nobody has read them; where they have become fewer, some have been applied
-        const bool still_wait = last.waits_since != 0 && stream.entries >= last.entries;
-        stream.waits_since = still_wait ? last.waits_since : stream.seen;
-    }
-    zone_.set_usage_stream(stream);
+    const Counters all = sum_counters(all_workers_);
+    zone_.set_usage_stream(usage::after_look(zone_.usage_stream(), {.entries = state->entries,
+                                                                    .dead = state->dead,
+                                                                    .oldest_pending = state->oldest_pending,
+                                                                    .added = all.usage_batches_taken,
+                                                                    .workers = all.gauges.workers,
+                                                                    .now = unix_ms()}));
 }
 
 void Usage::show() noexcept {

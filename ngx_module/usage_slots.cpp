@@ -29,7 +29,7 @@ UsageSlots::UsageSlots(ngx_shm_zone_t& zone) noexcept
 // The dead one's first: a worker that dies again and again needs no more than the slot of one, however long Redis is away.
 OwnedSlot UsageSlots::take_own() {
     SlotNode* node = take_next_dead();
-    if (node == nullptr) node = take_free();
+    if (node == nullptr) node = take_free(0);
     if (node == nullptr) node = make_slot();
     return node != nullptr ? owned(*node) : private_slot();
 }
@@ -45,19 +45,20 @@ std::optional<OwnedSlot> UsageSlots::take_dead() {
     }
 }
 
-std::optional<OwnedSlot> UsageSlots::take_from_zone() {
-    SlotNode* node = take_free();
-    if (node == nullptr) node = make_slot();
+std::optional<OwnedSlot> UsageSlots::take_larger(std::size_t bytes) {
+    SlotNode* node = take_free(bytes);
+    if (node == nullptr && bytes == 0) node = make_slot();
     if (node == nullptr) return std::nullopt;
     return owned(*node);
 }
 
 bool UsageSlots::are_scarce(ngx_uint_t wanted) const noexcept {
-    if (header_.slot_bytes == 0) return false;
     ngx_shmtx_lock(&pool_.mutex);
-    const ngx_uint_t pages = pool_.pfree;
+    ngx_uint_t pages_free = pool_.pfree;
     ngx_shmtx_unlock(&pool_.mutex);
-    ngx_uint_t found = (pages - std::min(pages, kPagesLeft)) / (header_.slot_bytes / ngx_pagesize);
+    ngx_uint_t found = 0;
+    for (ngx_uint_t pages; found < wanted && (pages = new_slot_pages(pages_free)) != 0; pages_free -= pages)
+        ++found;
     for (const SlotNode* node = header_.slots.load(std::memory_order_acquire); node != nullptr; node = node->next) {
         if (usage::UsageSlot(node->memory).owner() == 0) ++found;
     }
@@ -65,29 +66,36 @@ bool UsageSlots::are_scarce(ngx_uint_t wanted) const noexcept {
 }
 
 // The largest.
-SlotNode* UsageSlots::take_free() noexcept {
+SlotNode* UsageSlots::take_free(std::size_t more_than) noexcept {
     for (;;) {
         SlotNode* found = nullptr;
+        std::size_t most = more_than;
         for (SlotNode* node = header_.slots.load(std::memory_order_acquire); node != nullptr; node = node->next) {
-            if (usage::UsageSlot(node->memory).owner() != 0) continue;
-            if (found == nullptr || node->bytes > found->bytes) found = node;
+            if (node->bytes <= most || usage::UsageSlot(node->memory).owner() != 0) continue;
+            found = node;
+            most = node->bytes;
         }
         if (found == nullptr || usage::UsageSlot(found->memory).take(0, me_)) return found;
     }
 }
 
+// Workers that drain, and what dead ones left while Redis is away, may hold more slots than were planned: no slot takes more
+// than half of what is left, since a small one in the zone is better than a large one that dies with its worker.
+ngx_uint_t UsageSlots::new_slot_pages(ngx_uint_t pages_free) const noexcept {
+    constexpr ngx_uint_t kFewestSize = usage::UsageSlot::kFewestBytes;
+    if (header_.slot_bytes == 0 || pages_free < kFewestSize / ngx_pagesize + kPagesLeft) return 0;
+    const ngx_uint_t half = (pages_free - kPagesLeft) / 2;
+    return std::clamp<ngx_uint_t>(half, kFewestSize / ngx_pagesize, header_.slot_bytes / ngx_pagesize);
+}
+
 SlotNode* UsageSlots::make_slot() noexcept {
-    if (header_.slot_bytes == 0) return nullptr;
     ngx_shmtx_lock(&pool_.mutex);
     auto* node = static_cast<SlotNode*>(ngx_slab_calloc_locked(&pool_, sizeof(SlotNode)));
-    std::size_t bytes = header_.slot_bytes;
+    std::size_t bytes = new_slot_pages(pool_.pfree) * ngx_pagesize;
     void* memory = nullptr;
-    // Workers that drain, and what dead ones left while Redis is away, may hold more slots than were planned: a small one
-    // in the zone is better than a large one that dies with its worker.
     for (; node != nullptr && bytes >= usage::UsageSlot::kFewestBytes; bytes /= 2) {
-        if (pool_.pfree < bytes / ngx_pagesize + kPagesLeft) continue;
         memory = ngx_slab_alloc_locked(&pool_, bytes);
-        if (memory != nullptr) break;
+        if (memory != nullptr) break;  // else the free pages do not lie together
     }
     if (memory != nullptr && usage::UsageSlot::create(memory, bytes)) {
         SlotNode* const head = header_.slots.load(std::memory_order_relaxed);
@@ -113,7 +121,8 @@ SlotNode* UsageSlots::take_next_dead() noexcept {
 }
 
 OwnedSlot UsageSlots::owned(const SlotNode& node) const {
-    OwnedSlot taken{usage::UsageSlot(node.memory), std::string(header_.id.data(), header_.id.size()), node.number, {}};
+    OwnedSlot taken{
+        usage::UsageSlot(node.memory), std::string(header_.id.data(), header_.id.size()), node.number, node.bytes, {}};
     taken.slot.recover();
     return taken;
 }
@@ -123,7 +132,7 @@ OwnedSlot UsageSlots::private_slot() const {
     if (memory == nullptr || !usage::UsageSlot::create(memory.get(), kPrivateBytes)) throw std::bad_alloc();
     ZoneId id;
     if (!make_zone_id(id)) throw std::bad_alloc();
-    OwnedSlot taken{usage::UsageSlot(memory.get()), std::string(id.data(), id.size()), 0, memory};
+    OwnedSlot taken{usage::UsageSlot(memory.get()), std::string(id.data(), id.size()), 0, 0, memory};
     taken.slot.take(0, me_);
     taken.slot.recover();
     return taken;

@@ -19,6 +19,7 @@ struct OwnedSlot {
     usage::UsageSlot slot;
     std::string zone;  // of its batches' ids: 32 hex digits
     std::uint64_t number = 0;
+    std::size_t bytes = 0;         // of the zone; 0: it has memory of its own
     std::shared_ptr<void> memory;  // where it is of this process alone, and dies with it; null: in the zone
 };
 
@@ -33,13 +34,15 @@ class UsageSlots {
     // A slot with something in it whose owner is dead, or that nobody has; now this worker's. Throws std::bad_alloc, and then
     // it is nobody's.
     std::optional<OwnedSlot> take_dead();
-    // A slot of the zone that is free, or a new one; nothing: there is none. Throws std::bad_alloc.
-    std::optional<OwnedSlot> take_from_zone();
-    // Workers that start now would find fewer than `wanted` slots in the zone, free ones or new ones of full size.
+    // A slot of the zone that is free and has more than so many bytes, or where that is 0, a new one; nothing: there is none.
+    // Throws std::bad_alloc.
+    std::optional<OwnedSlot> take_larger(std::size_t bytes);
+    // Workers that start now would find fewer than `wanted` slots in the zone, free ones or new ones.
     [[nodiscard]] bool are_scarce(ngx_uint_t wanted) const noexcept;
 
   private:
-    SlotNode* take_free() noexcept;
+    SlotNode* take_free(std::size_t more_than) noexcept;
+    [[nodiscard]] ngx_uint_t new_slot_pages(ngx_uint_t pages_free) const noexcept;
     SlotNode* make_slot() noexcept;
     SlotNode* take_next_dead() noexcept;
     OwnedSlot owned(const SlotNode& node) const;

@@ -16,10 +16,10 @@ void set(ngx_http_variable_value_t* value, std::string_view text) noexcept {
     value->not_found = 0;
 }
 
-template <ngx_str_t RequestFacts::* member>
+template <std::string_view (PackedFacts::*text)() const noexcept>
 ngx_int_t get_fact(ngx_http_request_t* r, ngx_http_variable_value_t* value, uintptr_t) noexcept {
     const RequestCtx* ctx = find_ctx(r);
-    set(value, ctx != nullptr && is_verified(*ctx) ? view(ctx->facts.*member) : std::string_view(""));
+    set(value, ctx != nullptr && is_verified(*ctx) ? (ctx->facts.*text)() : std::string_view(""));
     return NGX_OK;
 }
 
@@ -40,11 +40,11 @@ ngx_int_t get_cache(ngx_http_request_t* r, ngx_http_variable_value_t* value, uin
 constexpr ngx_uint_t kFlags = NGX_HTTP_VAR_NOCACHEABLE;
 
 ngx_http_variable_t variables[] = {
-    {ngx_string("api_key_id"), nullptr, get_fact<&RequestFacts::id>, 0, kFlags, 0},
-    {ngx_string("api_key_user"), nullptr, get_fact<&RequestFacts::user>, 0, kFlags, 0},
-    {ngx_string("api_key_name"), nullptr, get_fact<&RequestFacts::name>, 0, kFlags, 0},
-    {ngx_string("api_key_prefix"), nullptr, get_fact<&RequestFacts::prefix>, 0, kFlags, 0},
-    {ngx_string("api_key_scopes"), nullptr, get_fact<&RequestFacts::scopes>, 0, kFlags, 0},
+    {ngx_string("api_key_id"), nullptr, get_fact<&PackedFacts::id>, 0, kFlags, 0},
+    {ngx_string("api_key_user"), nullptr, get_fact<&PackedFacts::user>, 0, kFlags, 0},
+    {ngx_string("api_key_name"), nullptr, get_fact<&PackedFacts::name>, 0, kFlags, 0},
+    {ngx_string("api_key_prefix"), nullptr, get_fact<&PackedFacts::prefix>, 0, kFlags, 0},
+    {ngx_string("api_key_scopes"), nullptr, get_fact<&PackedFacts::scopes>, 0, kFlags, 0},
     {ngx_string("api_key_status"), nullptr, get_status, 0, kFlags, 0},
     {ngx_string("api_key_cache"), nullptr, get_cache, 0, kFlags, 0},
 };

@@ -10,9 +10,9 @@
 
 namespace apikey::ngx {
 
-namespace {
+Worker* the_worker = nullptr;  // no constructor runs when nginx loads the module, and none in the master
 
-Worker* worker = nullptr;  // no constructor runs when nginx loads the module, and none in the master
+namespace {
 
 std::string new_name(std::string_view host) {
     std::uint64_t random = 0;
@@ -29,26 +29,22 @@ Worker::Worker(const MainConf& conf, std::string_view host)
       invalidation(*conf.redis, std::string(view(conf.redis_prefix)), link, zone),
       usage(conf, link, zone) {}
 
-Worker* this_worker() noexcept {
-    return worker;
-}
-
 void start_worker(ngx_cycle_t* cycle) {
     if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE) return;  // cache helpers
     const auto* conf = static_cast<MainConf*>(ngx_http_cycle_get_module_main_conf(cycle, ngx_http_api_key_module));
     if (conf == nullptr || !conf->used) return;  // null: no http block
-    worker = new Worker(*conf, view(cycle->hostname));
-    worker->link.start();
-    worker->invalidation.start();
-    worker->usage.start();
+    the_worker = new Worker(*conf, view(cycle->hostname));
+    the_worker->link.start();
+    the_worker->invalidation.start();
+    the_worker->usage.start();
 }
 
 void stop_worker() noexcept {
-    if (worker == nullptr) return;
-    guarded(ngx_cycle->log, "worker exit", false, [] { return worker->invalidation.stop(), true; });
-    guarded(ngx_cycle->log, "worker exit", false, [] { return worker->usage.stop(), true; });
-    delete worker;
-    worker = nullptr;
+    if (the_worker == nullptr) return;
+    guarded(ngx_cycle->log, "worker exit", false, [] { return the_worker->invalidation.stop(), true; });
+    guarded(ngx_cycle->log, "worker exit", false, [] { return the_worker->usage.stop(), true; });
+    delete the_worker;
+    the_worker = nullptr;
 }
 
 }  // namespace apikey::ngx

@@ -30,7 +30,10 @@ struct Worker {
 };
 
 // Null in processes that serve no requests, and where api_key is nowhere on.
-Worker* this_worker() noexcept;
+extern Worker* the_worker;  // only for the next line, which every request passes several times
+inline Worker* this_worker() noexcept {
+    return the_worker;
+}
 
 // Worker start and exit (module.cpp). start_worker() throws what its parts throw.
 void start_worker(ngx_cycle_t* cycle);

@@ -27,7 +27,7 @@ http {
 }
 """
 CHECKS = """settings postgres.connection postgres.version postgres.primary postgres.read_only postgres.schema postgres.roles
-    postgres.row_security postgres.policies postgres.triggers postgres.role postgres.privileges postgres.rows clock.postgres
+    postgres.row_security postgres.policies postgres.triggers postgres.role postgres.privileges postgres.usage postgres.rows clock.postgres
     redis.connection redis.version redis.role redis.cluster redis.eviction redis.memory redis.persistence redis.saving
     clock.redis redis.epoch redis.leader redis.workers usage.stream usage.group usage.dead socket.directory socket.path
     files.redis_password""".split()

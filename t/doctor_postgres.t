@@ -4,12 +4,14 @@
 # Hazards: G14
 
 import pathlib
+import re
 import time
 
 from lib.apikeytest import Test
 from lib.apikeytest.doctor import Doctor
 
-MIGRATION = pathlib.Path(__file__).resolve().parent.parent / "db/migrations/001_api_keys.sql"
+MIGRATIONS = "".join(path.read_text(encoding="utf-8") for path in sorted(
+    (pathlib.Path(__file__).resolve().parent.parent / "db/migrations").glob("*.sql")))
 MORE_THAN_NEEDED = "with more rights than apikeyd needs"
 
 with Test() as t:
@@ -40,15 +42,18 @@ with Test() as t:
                f"^ALTER TABLE api_keys ENABLE TRIGGER {trigger};")
     broken("ALTER TABLE api_keys ENABLE REPLICA TRIGGER apikey_updated", "ALTER TABLE api_keys ENABLE TRIGGER apikey_updated",
            "postgres.triggers", "error", "disabled", "ENABLE TRIGGER")
-    broken("DROP TRIGGER apikey_emptied ON api_keys", MIGRATION.read_text(encoding="utf-8"),
-           "postgres.triggers", "error", "apikey_emptied of api_keys is not there", "001_api_keys.sql again with psql")
-    for table in ("api_keys", "apikey_schema"):
+    broken("DROP TRIGGER apikey_emptied ON api_keys", MIGRATIONS,
+           "postgres.triggers", "error", "apikey_emptied of api_keys is not there", "001_api_keys.sql and 002_usage.sql again with psql")
+    for table in ("api_keys", "apikey_schema", "usage_records", "usage_sources"):
         broken(f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY", f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
                "postgres.row_security", "error", f"row-level security of {table} is off",
                f"^ALTER TABLE {table} ENABLE ROW LEVEL SECURITY;$")
     broken("DROP POLICY apikeyd_reads ON api_keys", "CREATE POLICY apikeyd_reads ON api_keys FOR SELECT TO apikeyd USING (true)",
            "postgres.policies", "error", "apikeyd_reads ON api_keys is not there: .*sees no keys", "^CREATE POLICY apikeyd_reads",
            others=["postgres.privileges"])
+    for table in ("usage_records", "usage_sources"):
+        broken(f"DROP POLICY apikeyd_serves ON {table}", f"CREATE POLICY apikeyd_serves ON {table} TO apikeyd USING (true) WITH CHECK (true)",
+               "postgres.policies", "error", f"apikeyd_serves ON {table} is not there: usage is not applied", f"^CREATE POLICY .* ON {table} ")
     broken("INSERT INTO apikey_schema VALUES (99)", "DELETE FROM apikey_schema WHERE version = 99", "postgres.schema", "error",
            "schema version 99, this program knows", "install the newer")
     broken("ALTER TABLE apikey_schema RENAME TO x", "ALTER TABLE x RENAME TO apikey_schema", "postgres.schema", "error",
@@ -66,21 +71,28 @@ with Test() as t:
     pg.sql("ALTER TABLE api_keys OWNER TO postgres")
     found = doctor.run()
     t.like(found["postgres.schema"][2], "postgres.privileges says", "given back, its rights are gone")
-    pg.sql(MIGRATION.read_text(encoding="utf-8"))
+    pg.sql(MIGRATIONS)
     doctor.all_well("the migration with psql gives them again")
     broken("REVOKE apikey_user FROM apikeyd", "GRANT apikey_user TO apikeyd", "postgres.roles", "error",
            "apikeyd is no member of apikey_user", "^GRANT apikey_user TO apikeyd;$", others=["postgres.privileges"])
     broken("REVOKE SELECT (key_hash, scopes) ON api_keys FROM apikeyd", "GRANT SELECT (key_hash, scopes) ON api_keys TO apikeyd",
            "postgres.privileges", "error", "may not read columns of api_keys: key_hash, scopes$",
            r'^GRANT SELECT \(key_hash, scopes\) ON api_keys TO "apikeyd";$', others=["postgres.schema", "postgres.rows"])
+    for right in ("INSERT ON usage_records", "UPDATE ON usage_sources", "UPDATE (last_used_at) ON api_keys",
+                  f"TEMPORARY ON DATABASE {pg.database}"):
+        whom = "apikeyd, PUBLIC" if "TEMPORARY" in right else "apikeyd"
+        broken(f"REVOKE {right} FROM {whom}", f"GRANT {right} TO {whom}", "postgres.usage", "error",
+               "apikeyd may not apply usage, which waits in Redis", f'^GRANT {re.escape(right)} TO "apikeyd";$')
     pg.sql("CREATE ROLE stranger LOGIN")
     connect_as("stranger")
     found = doctor.run()
     t.like(found["postgres.privileges"][1], "stranger may not become apikey_user", "another user: it may not act for holders")
     pg.sql("GRANT apikey_user TO stranger; ALTER ROLE stranger NOINHERIT; GRANT SELECT ON api_keys, apikey_schema TO stranger")
     pg.sql("CREATE POLICY version ON apikey_schema TO stranger USING (true)")
-    doctor.finds("postgres.privileges", "error", "row-level security shows stranger no keys", "CREATE POLICY", "no policy")
+    doctor.finds("postgres.privileges", "error", "row-level security shows stranger no keys", "CREATE POLICY", "no policy",
+                 others=["postgres.usage"])
     pg.sql("CREATE POLICY keys ON api_keys TO stranger USING (true)")
+    pg.sql(doctor.run()["postgres.usage"][2])
     doctor.all_well("with a policy of its own it is well")
     connect_as("apikeyd")
 

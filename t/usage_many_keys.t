@@ -1,5 +1,6 @@
 #!/usr/bin/python3
-"""A worker whose keys are many more than its slot has room for: while Redis takes what it is sent, nothing is lost."""
+# A worker whose keys are many more than its slot has room for: while Redis takes what it is sent, nothing is lost.
+# Hazards: X8
 
 import random
 

@@ -1,6 +1,6 @@
 // What one worker has counted and not yet handed over, on a block of memory that outlives the worker (DESIGN §4.8).
 //
-//   add()   one request goes into the row of its key, endpoint, model, status and minute
+//   add()   one request goes into the row of its key, endpoint, model, status and minute; touch() only moves last_used
 //   seal()  all rows become the bytes of batches, each with a sequence number of this slot, in a ring; they never change
 //   free()  the ring's first batches are in safe hands, and their room is used again
 //
@@ -38,20 +38,23 @@ struct Label {
 };
 [[nodiscard]] std::uint64_t hash_of(std::string_view text) noexcept;
 
-// One request of a key. The texts are copied.
-struct Record {
+// Whose key was used, and when. The texts are copied.
+struct KeyUse {
     std::uint64_t key_hash = 0;  // differs with the key, and cannot be chosen by its holder: a part of the digest
     std::string_view key_id;     // valid UTF-8 without control bytes, likewise user
     std::string_view user;
-    std::int64_t at = 0;          // unix milliseconds, not negative: the row's minute, and last_used
-    bool only_last_used = false;  // no row (api_key_usage off); nothing below counts then
-    Label endpoint;
-    Label model;  // empty text: none
+    std::int64_t at = 0;  // unix milliseconds, not negative: the row's minute, and last_used
+};
+
+// One request of a key.
+struct Record : KeyUse {
+    Label endpoint{};
+    Label model{};  // empty text: none
     bool success = true;
     std::uint64_t tokens_in = 0;
     std::uint64_t tokens_out = 0;
     std::uint64_t tokens_cached = 0;
-    std::optional<std::uint64_t> cost;  // in 10^-12 of the currency; nothing: none was named, apikeyd prices it
+    std::optional<std::uint64_t> cost{};  // in 10^-12 of the currency; nothing: none was named, apikeyd prices it
 };
 
 // A sealed batch, as it lies in the ring; valid until it is freed.
@@ -69,7 +72,7 @@ struct Header;
 class UsageSlot {
   public:
     // Changes with every change of how the memory is laid out.
-    static constexpr std::uint32_t kLayout = 1;
+    static constexpr std::uint32_t kLayout = 2;
     static constexpr std::size_t kFewestBytes = 32 * 1024;
     static constexpr std::size_t kMostBytes = 64 * 1024 * 1024;
     // Batches that wait in the ring, at most.
@@ -105,6 +108,8 @@ class UsageSlot {
         bool saturated = false;  // a sum stays at 2^63 - 1
     };
     Addition add(const Record& record) noexcept;
+    // Only last_used (api_key_usage off): no row.
+    Addition touch(const KeyUse& use) noexcept;
 
     [[nodiscard]] bool has_rows() const noexcept;  // something that seal() would seal
     // More than three quarters of the room for rows, keys or their texts is used: seal soon, whatever the interval.

@@ -114,7 +114,7 @@ bool is_sound_redo(const Header& header) noexcept {
     const slot::Redo& redo = header.redo;
     if (redo.armed == 0) return true;
     return redo.armed == header.sequence + 1 && redo.key < header.live(header.key_count) && redo.last_used >= 0 &&
-           (redo.row == slot::kNone || (redo.row < header.live(header.row_count) && are_sound_sums(redo.sums)));
+           redo.row < header.live(header.row_count) && are_sound_sums(redo.sums);
 }
 
 // Batches are one behind the other, around the ring's end once at most.

@@ -120,7 +120,7 @@ inline constexpr std::uint32_t kFixedLabels = 2;
 // What one request makes of its row and key.
 struct Redo {
     std::uint64_t armed;  // the epoch + 1 while this may be half done, else 0
-    std::uint32_t row;    // kNone: only last_used
+    std::uint32_t row;
     std::uint32_t key;
     std::int64_t last_used;
     Sums sums;

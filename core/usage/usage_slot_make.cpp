@@ -13,19 +13,19 @@ std::uint32_t escaped_bytes(std::string_view text) noexcept {
     return static_cast<std::uint32_t>(LineWriter(nullptr, 0).text(text).size());
 }
 
-void append_key(Header& header, const Record& record, std::uint32_t entry) noexcept {
+void append_key(Header& header, const KeyUse& use, std::uint32_t entry) noexcept {
     const std::uint32_t count = header.live(header.key_count);
     const std::uint32_t at = arena_used(header);
     char* const text = header.text(header.arena.at + at);
-    if (!record.key_id.empty()) std::memcpy(text, record.key_id.data(), record.key_id.size());
-    if (!record.user.empty()) std::memcpy(text + record.key_id.size(), record.user.data(), record.user.size());
+    if (!use.key_id.empty()) std::memcpy(text, use.key_id.data(), use.key_id.size());
+    if (!use.user.empty()) std::memcpy(text + use.key_id.size(), use.user.data(), use.user.size());
     Key key{};
-    key.hash = record.key_hash;
+    key.hash = use.key_hash;
     key.last_used = kNever;
     key.last_row = kNone;
     key.text = at;
-    key.key_id = static_cast<std::uint16_t>(record.key_id.size());
-    key.user = static_cast<std::uint16_t>(record.user.size());
+    key.key_id = static_cast<std::uint16_t>(use.key_id.size());
+    key.user = static_cast<std::uint16_t>(use.user.size());
     keys_of(header).write(count, entry, key);
     header.set_live(header.key_count, count + 1);
 }
@@ -81,10 +81,10 @@ std::uint32_t add_label(Header& header, Kind kind, const Label& label, std::uint
     return count;
 }
 
-UsageSlot::Added make(Header& header, const Record& record, const RowName& name, Target& target) noexcept {
+UsageSlot::Added make(Header& header, const KeyUse& use, const RowName* name, Target& target) noexcept {
     const bool new_key = target.key.number == kNone;
-    const bool new_row = target.row.number == kNone && !record.only_last_used;
-    const std::size_t text = record.key_id.size() + record.user.size();
+    const bool new_row = name != nullptr && target.row.number == kNone;
+    const std::size_t text = use.key_id.size() + use.user.size();
     if (text > header.most_key_text) return UsageSlot::Added::too_long;
     const std::uint32_t keys = header.live(header.key_count);
     const std::uint32_t rows = header.live(header.row_count);
@@ -92,17 +92,17 @@ UsageSlot::Added make(Header& header, const Record& record, const RowName& name,
         return UsageSlot::Added::full;
     if (new_row && rows == header.rows.capacity) return UsageSlot::Added::full;
     std::uint32_t lines = header.live(header.lines);
-    if (new_key) lines += longest_line(record.key_id);
-    if (new_row) lines += longest_line(header, name, record.key_id, record.user);
+    if (new_key) lines += longest_line(use.key_id);
+    if (new_row) lines += longest_line(header, *name, use.key_id, use.user);
     if (lines > header.most_lines) return UsageSlot::Added::full;
 
     header.set_live(header.lines, lines);
     if (new_key) {
-        append_key(header, record, target.key.entry);
+        append_key(header, use, target.key.entry);
         target.key.number = keys;
     }
     if (new_row) {
-        append_row(header, name, target.row.entry);
+        append_row(header, *name, target.row.entry);
         target.row.number = rows;
     }
     return UsageSlot::Added::counted;

@@ -79,7 +79,7 @@ inline std::uint64_t hash_of(const RowName& name) noexcept {
 // Does what Redo says.
 inline void apply(Header& header) noexcept {
     const Redo& redo = header.redo;
-    if (redo.row != kNone) rows_of(header)[redo.row].sums = redo.sums;
+    rows_of(header)[redo.row].sums = redo.sums;
     keys_of(header)[redo.key].last_used = redo.last_used;
 }
 
@@ -101,7 +101,8 @@ struct Target {
     Table<Key>::Spot key;
     Table<Row>::Spot row;
 };
-// Makes what is missing of the target, or nothing at all. The name's key is the target's, or the next that is made.
-UsageSlot::Added make(Header& header, const Record& record, const RowName& name, Target& target) noexcept;
+// Makes what is missing of the target, or nothing at all. The name's key is the target's, or the next that is made; without
+// a name no row is missing.
+UsageSlot::Added make(Header& header, const KeyUse& use, const RowName* name, Target& target) noexcept;
 
 }  // namespace apikey::usage::slot

@@ -23,22 +23,25 @@ constexpr const char* kServer =
     "SELECT current_setting('server_version'), current_setting('server_version_num'), pg_is_in_recovery(), "
     "pg_backend_pid(), (SELECT reset_val = 'on' FROM pg_settings WHERE name = 'default_transaction_read_only')";
 
-constexpr const char* kTables =
-    "SELECT relname, relrowsecurity FROM pg_class "
-    "WHERE oid IN (to_regclass('api_keys'), to_regclass('apikey_schema')) ORDER BY relname";
+// Those of ours that are there, for IN.
+const std::string kOurTables =
+    "(to_regclass('api_keys'), to_regclass('apikey_schema'), to_regclass('usage_records'), "
+    "to_regclass('usage_sources'))";
 
-constexpr const char* kPolicies =
-    "SELECT polname || ' ON ' || relname FROM pg_policy JOIN pg_class c ON c.oid = polrelid "
-    "WHERE polrelid IN (to_regclass('api_keys'), to_regclass('apikey_schema'))";
+const std::string kTables =
+    "SELECT relname, relrowsecurity FROM pg_class WHERE oid IN " + kOurTables + " ORDER BY relname COLLATE \"C\"";
+
+const std::string kPolicies =
+    "SELECT polname || ' ON ' || relname FROM pg_policy JOIN pg_class c ON c.oid = polrelid WHERE polrelid IN " +
+    kOurTables;
 
 constexpr const char* kTriggers =
     "SELECT tgname, tgenabled FROM pg_trigger WHERE tgrelid = to_regclass('api_keys') AND NOT tgisinternal";
 
 // The fourth column: owns a table of ours, or is a member of the role that does.
-constexpr const char* kRoles =
-    "SELECT rolname, rolsuper, rolbypassrls, NOT rolsuper AND EXISTS (SELECT FROM pg_class "
-    "WHERE oid IN (to_regclass('api_keys'), to_regclass('apikey_schema')) AND pg_has_role(r.oid, relowner, 'USAGE')) "
-    "FROM pg_roles r WHERE rolname = ANY ($1::text[])";
+const std::string kRoles =
+    "SELECT rolname, rolsuper, rolbypassrls, NOT rolsuper AND EXISTS (SELECT FROM pg_class WHERE oid IN " + kOurTables +
+    " AND pg_has_role(r.oid, relowner, 'USAGE')) FROM pg_roles r WHERE rolname = ANY ($1::text[])";
 
 constexpr const char* kIsMember =
     "SELECT count(*) = 1 FROM pg_roles d, pg_roles u WHERE d.rolname = $1 AND u.rolname = 'apikey_user' "
@@ -48,6 +51,18 @@ constexpr const char* kUnreadable =
     "SELECT coalesce(string_agg(attname, ', ' ORDER BY attnum), '') FROM pg_attribute "
     "WHERE attrelid = to_regclass('api_keys') AND attname IN ('id', 'user_id', 'name', 'key_hash', 'prefix', "
     "'is_active', 'scopes', 'expires_at', 'revoked_at') AND NOT has_column_privilege(attrelid, attnum, 'SELECT')";
+
+// What applying usage needs and the connected role lacks, as GRANT writes it. Of a table that is not there the schema's
+// finding tells.
+constexpr const char* kUsageRights =
+    "SELECT privilege || ' ON ' || name FROM (VALUES ('SELECT', 'usage_records'), ('INSERT', 'usage_records'), "
+    "('UPDATE', 'usage_records'), ('DELETE', 'usage_records'), ('SELECT', 'usage_sources'), "
+    "('INSERT', 'usage_sources'), ('UPDATE', 'usage_sources')) AS needed (privilege, name) "
+    "WHERE NOT has_table_privilege(to_regclass(name), privilege) "
+    "UNION ALL SELECT 'UPDATE (last_used_at) ON api_keys' "
+    "WHERE NOT has_column_privilege(to_regclass('api_keys'), 'last_used_at', 'UPDATE') "
+    "UNION ALL SELECT format('TEMPORARY ON DATABASE %I', current_database()) "
+    "WHERE NOT has_database_privilege(current_database(), 'TEMPORARY')";
 
 // Whether any policy but the key holders' lets the connected role read rows.
 constexpr const char* kSeesKeys =
@@ -165,7 +180,9 @@ class PostgresExamination {
         }
     }
 
-    std::vector<Role> roles_of(const std::string& names) { return all_of(postgres_.query(kRoles, {names}), role_of); }
+    std::vector<Role> roles_of(const std::string& names) {
+        return all_of(postgres_.query(kRoles.c_str(), {names}), role_of);
+    }
 
     void read_roles() {
         judge_roles(roles_of("{apikeyd,apikey_user}"), is_true(postgres_.query(kIsMember, {"apikeyd"}), 0, 0),
@@ -173,11 +190,11 @@ class PostgresExamination {
     }
 
     void read_tables() {
-        const std::vector<Table> tables = all_of(postgres_.query(kTables), table_of);
+        const std::vector<Table> tables = all_of(postgres_.query(kTables.c_str()), table_of);
         has_keys_ = !tables.empty() && tables.front().name == "api_keys";
         if (!has_keys_) return;  // which the schema's finding says
         judge_row_security(tables, findings_);
-        judge_policies(all_of(postgres_.query(kPolicies), first_column), findings_);
+        judge_policies(all_of(postgres_.query(kPolicies.c_str()), first_column), findings_);
         judge_triggers(all_of(postgres_.query(kTriggers), trigger_of), findings_);
         read_connected_role();
     }
@@ -190,6 +207,7 @@ class PostgresExamination {
         connected.unreadable = cell(postgres_.query(kUnreadable), 0, 0);
         connected.sees_keys = is_true(postgres_.query(kSeesKeys), 0, 0);
         judge_connected_role(connected, findings_);
+        judge_usage_rights(name, all_of(postgres_.query(kUsageRights), first_column), findings_);
     }
 
     void read_rows() {

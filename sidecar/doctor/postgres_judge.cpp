@@ -8,20 +8,30 @@ namespace {
 
 constexpr int kOldestVersion = 140'000;
 // apikeyctl migrate leaves a database alone that has its version; the file itself may run any number of times.
-constexpr const char* kMigrateAgain = "run db/migrations/001_api_keys.sql again with psql, as the owner of api_keys";
+constexpr const char* kMigrateAgain =
+    "run db/migrations/001_api_keys.sql and 002_usage.sql again with psql, as the owner of api_keys";
 
 struct Policy {
     std::string_view name;  // "policy ON table"
     std::string_view sql;
     std::string_view lost;  // what is wrong without it
 };
-constexpr std::array<Policy, 3> kPolicies = {{
+constexpr const char* kUsageWaits = "usage is not applied, and waits in Redis";
+constexpr std::array<Policy, 7> kPolicies = {{
     {"apikeyd_reads ON api_keys", "CREATE POLICY apikeyd_reads ON api_keys FOR SELECT TO apikeyd USING (true);",
      "the role apikeyd sees no keys, and would remove all of them from Redis"},
     {"apikeyd_reads ON apikey_schema",
      "CREATE POLICY apikeyd_reads ON apikey_schema FOR SELECT TO apikeyd USING (true);",
      "the role apikeyd does not see the schema's version"},
     {"apikey_user_own ON api_keys", kMigrateAgain, "key holders see no keys"},
+    {"apikey_user_reads ON usage_records", kMigrateAgain, "key holders see no usage"},
+    {"apikeyd_updates ON api_keys",
+     "CREATE POLICY apikeyd_updates ON api_keys FOR UPDATE TO apikeyd USING (true) WITH CHECK (true);",
+     "the role apikeyd does not move last_used_at"},
+    {"apikeyd_serves ON usage_records",
+     "CREATE POLICY apikeyd_serves ON usage_records TO apikeyd USING (true) WITH CHECK (true);", kUsageWaits},
+    {"apikeyd_serves ON usage_sources",
+     "CREATE POLICY apikeyd_serves ON usage_sources TO apikeyd USING (true) WITH CHECK (true);", kUsageWaits},
 }};
 constexpr std::array<std::string_view, 3> kTriggers = {"apikey_inserted_or_deleted", "apikey_updated",
                                                        "apikey_emptied"};
@@ -170,6 +180,14 @@ void judge_connected_role(const ConnectedRole& connected, Findings& findings) {
     } else {
         findings.ok("postgres.privileges", role.name + " reads api_keys and may become apikey_user");
     }
+}
+
+void judge_usage_rights(const std::string& role, const std::vector<std::string>& missing, Findings& findings) {
+    if (missing.empty()) return findings.ok("postgres.usage", role + " may apply usage");
+    std::string grants;
+    for (const std::string& right : missing)
+        grants += (grants.empty() ? "" : " ") + ("GRANT " + right + " TO \"" + role + "\";");
+    findings.error("postgres.usage", role + " may not apply usage, which waits in Redis: it lacks rights", grants);
 }
 
 void judge_rows(const Unservable& rows, Findings& findings) {

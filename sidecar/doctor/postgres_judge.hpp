@@ -56,6 +56,9 @@ struct ConnectedRole {
 // postgres.role, postgres.privileges.
 void judge_connected_role(const ConnectedRole& connected, Findings& findings);
 
+// postgres.usage: `missing` are rights that usage needs and this role has not, e.g. "INSERT ON usage_records".
+void judge_usage_rights(const std::string& role, const std::vector<std::string>& missing, Findings& findings);
+
 // postgres.rows: active keys that cannot be served. `most` of them are looked at.
 struct Unservable {
     std::size_t count = 0;

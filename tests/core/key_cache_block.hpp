@@ -80,9 +80,4 @@ inline KeyFacts telling_facts(std::uint64_t key, std::int64_t version) {
             .expires = version};
 }
 
-inline bool same_texts(const CachedKey& found, const KeyFacts& facts) {
-    return found.id == facts.id && found.user == facts.user && found.name == facts.name &&
-           found.prefix == facts.prefix && found.scopes == facts.scopes && found.expires == facts.expires;
-}
-
 }  // namespace apikey::test

@@ -89,13 +89,14 @@ const std::vector<Scenario>& scenarios() {
 
 // "" where nothing is found.
 std::string describe(const KeyCache& cache, std::uint64_t key) {
-    CachedKey found;
+    RoomyCachedKey found;
     switch (cache.find(digest_of(key), kNow, found)) {
         case KeyCache::Found::nothing: return "";
         case KeyCache::Found::unknown: return "unknown";
         case KeyCache::Found::known: break;
     }
-    return same_texts(found, telling_facts(key, found.expires)) ? "version " + std::to_string(found.expires) : "torn";
+    const std::int64_t version = found.facts().expires;
+    return found.facts() == telling_facts(key, version) ? "version " + std::to_string(version) : "torn";
 }
 
 using Picture = std::map<std::uint64_t, std::string>;

@@ -121,20 +121,20 @@ class Model {
     }
 
     void look_up(std::uint64_t key) {
-        CachedKey found;
+        RoomyCachedKey found;
         const auto result = cache_.find(digest_of(key), now_, found);
         ++looked_up;
         if (result == KeyCache::Found::nothing) return;
         ++hits;
         const auto latest = latest_.find(key);
         ASSERT_NE(latest, latest_.end()) << "key " << key << " was forgotten at " << invalidated_[key];
-        ASSERT_EQ(found.validated_at, latest->second.validated_at);
+        ASSERT_EQ(found.says.validated_at, latest->second.validated_at);
         ASSERT_EQ(result == KeyCache::Found::unknown, latest->second.is_unknown());
         if (result == KeyCache::Found::unknown) {
             ++unknown_hits;
             return;
         }
-        ASSERT_TRUE(same_texts(found, telling_facts(key, latest->second.version)));
+        ASSERT_TRUE(found.facts() == telling_facts(key, latest->second.version));
     }
 
     std::mt19937 random_;

@@ -92,14 +92,14 @@ class Child {
             case KeyCache::Found::nothing: return kNothing;
             case KeyCache::Found::unknown:
                 ++shared_.unknown;
-                if (!is_unknown(found_.validated_at)) return kConfused;
+                if (!is_unknown(found_.says.validated_at)) return kConfused;
                 break;
             case KeyCache::Found::known:
                 ++shared_.known;
-                if (is_unknown(found_.validated_at)) return kConfused;
-                if (!same_texts(found_, telling_facts(key, found_.validated_at))) return kTorn;
+                if (is_unknown(found_.says.validated_at)) return kConfused;
+                if (found_.facts() != telling_facts(key, found_.says.validated_at)) return kTorn;
         }
-        return found_.validated_at < floor ? kStale : kNothing;
+        return found_.says.validated_at < floor ? kStale : kNothing;
     }
 
     void insert(std::uint64_t key) {
@@ -145,7 +145,7 @@ class Child {
     KeyCache cache_;
     Shared& shared_;
     std::mt19937 random_;
-    CachedKey found_;
+    RoomyCachedKey found_;
 };
 
 template <class Job>

@@ -33,7 +33,7 @@ class KeyCacheTest : public testing::Test {
     const Digest key_ = digest_of(1);
     Block block_;
     KeyCache cache_ = block_.create();
-    CachedKey out_;
+    RoomyCachedKey out_;
 };
 
 TEST_F(KeyCacheTest, KnowsNothingAtFirst) {
@@ -45,15 +45,15 @@ TEST_F(KeyCacheTest, KnowsNothingAtFirst) {
 TEST_F(KeyCacheTest, GivesBackWhatWasStored) {
     ASSERT_EQ(insert(key_, common_facts(), 1234), Stored::stored);
     ASSERT_EQ(find(key_), Found::known);
-    EXPECT_TRUE(test::same_texts(out_, common_facts()));
-    EXPECT_EQ(out_.validated_at, 1234);
+    EXPECT_TRUE(out_.facts() == common_facts());
+    EXPECT_EQ(out_.says.validated_at, 1234);
     EXPECT_EQ(find(digest_of(2)), Found::nothing);
 }
 
 TEST_F(KeyCacheTest, RemembersUnknownKeys) {
     ASSERT_EQ(insert_unknown(key_, 77), Stored::stored);
     ASSERT_EQ(find(key_), Found::unknown);
-    EXPECT_EQ(out_.validated_at, 77);
+    EXPECT_EQ(out_.says.validated_at, 77);
 }
 
 // Digests that differ in one bit share their bucket, or their tag, or both.
@@ -75,7 +75,7 @@ TEST_F(KeyCacheTest, KeepsTextsOfEveryLengthThatFits) {
         facts.name.assign(length, 'n');
         ASSERT_EQ(insert(key_, facts), Stored::stored) << length;
         ASSERT_EQ(find(key_), Found::known) << length;
-        ASSERT_TRUE(test::same_texts(out_, facts)) << length;
+        ASSERT_TRUE(out_.facts() == facts) << length;
         ASSERT_EQ(cache_.counts().known, 1u) << length;
         ASSERT_EQ(cache_.counts().known_ways, (64 + length + 255) / 256) << length;
         ASSERT_TRUE(cache_.is_sound()) << length;
@@ -108,10 +108,10 @@ TEST_F(KeyCacheTest, HasOneEntryOfAKeyWhateverItBecomes) {
     for (int round = 0; round < 3; ++round) {
         ASSERT_EQ(insert(key_, common_facts()), Stored::stored);
         ASSERT_EQ(find(key_), Found::known);
-        EXPECT_EQ(out_.name, common_facts().name);
+        EXPECT_EQ(out_.facts().name(), common_facts().name);
         ASSERT_EQ(insert(key_, longer), Stored::stored);
         ASSERT_EQ(find(key_), Found::known);
-        EXPECT_EQ(out_.name, longer.name);
+        EXPECT_EQ(out_.facts().name(), longer.name);
         EXPECT_EQ(cache_.counts().known, 1u);
         ASSERT_EQ(insert_unknown(key_), Stored::stored);
         EXPECT_EQ(find(key_), Found::unknown);
@@ -174,7 +174,7 @@ TEST_F(KeyCacheTest, AnAnswerThatComesInLateDoesNotReplaceALaterOne) {
     EXPECT_EQ(insert_unknown(key_, 19), Stored::outdated);
     EXPECT_EQ(insert(key_, KeyFacts{}, 19), Stored::outdated);
     ASSERT_EQ(find(key_), Found::known);
-    EXPECT_EQ(out_.validated_at, 20);
+    EXPECT_EQ(out_.says.validated_at, 20);
     EXPECT_EQ(insert_unknown(key_, 20), Stored::stored);
     EXPECT_EQ(insert(key_, common_facts(), 19), Stored::outdated);
     cache_.invalidate_all();

@@ -73,10 +73,9 @@ const std::vector<Scenario>& scenarios() {
     const auto run = [](const usage::Record& record) -> std::function<void(UsageSlot&)> {
         return [record](UsageSlot& slot) { (void)slot.add(record); };
     };
-    usage::Record used = telling(1, 7);
-    used.only_last_used = true;
-    usage::Record new_used = telling(3, 7);
-    new_used.only_last_used = true;
+    const auto touch = [](const usage::KeyUse& use) -> std::function<void(UsageSlot&)> {
+        return [use](UsageSlot& slot) { (void)slot.touch(use); };
+    };
     usage::Record labelled = telling(1);
     labelled.endpoint = label("new endpoint");
     labelled.model = label("new model");
@@ -93,8 +92,8 @@ const std::vector<Scenario>& scenarios() {
          },
          run(telling(1))},
         {"NewLabels", count_some, run(labelled)},
-        {"OnlyLastUsed", count_some, run(used)},
-        {"OnlyLastUsedOfANewKey", count_some, run(new_used)},
+        {"OnlyLastUsed", count_some, touch(telling(1, 7))},
+        {"OnlyLastUsedOfANewKey", count_some, touch(telling(3, 7))},
         {"Seal", count_some, seal},
         {"SealAroundTheEndOfTheRing",
          [](UsageSlot& slot) {

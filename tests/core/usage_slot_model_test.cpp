@@ -75,25 +75,28 @@ class Model {
         record.key_hash = number % 13;  // many keys have the same
         record.endpoint = label(endpoint);
         record.model = label(model);
-        record.only_last_used = below(10) == 0;
+        const bool only_last_used = below(10) == 0;
         record.success = below(5) != 0;
         record.tokens_in = below(1'000);
         record.tokens_out = below(1'000);
         record.tokens_cached = below(10) << 32;
         if (below(2) == 0) record.cost = below(1'000'000'000'000);
-        const UsageSlot::Addition addition = slot_.add(record);
+        const UsageSlot::Addition addition = only_last_used ? slot_.touch(record) : slot_.add(record);
         ASSERT_NE(addition.added, UsageSlot::Added::too_long);
         ASSERT_FALSE(addition.saturated);
         if (addition.added == UsageSlot::Added::full) return make_room();
-        count(record, addition.other);
+        count_use(record);
+        if (!only_last_used) count(record, addition.other);
+    }
+
+    void count_use(const usage::KeyUse& use) {
+        ++added;
+        std::string& last_used = counted_.last_used[std::string(use.key_id)];
+        last_used = std::max(last_used, written_at(use.at));
     }
 
     void count(const usage::Record& record, bool other) {
-        ++added;
         if (other) ++others;
-        std::string& last_used = counted_.last_used[std::string(record.key_id)];
-        last_used = std::max(last_used, written_at(record.at));
-        if (record.only_last_used) return;
         const bool many_endpoints = world_.endpoints > world_.models;
         std::string minute = written_at(record.at).substr(0, 17) + "00Z";
         Ledger::Sums& sums =

@@ -76,10 +76,9 @@ TEST(UsageSlot, LastUsedOnlyMovesForwardAndNeedsNoRow) {
     const SlotBlock block;
     UsageSlot slot = block.create();
     usage::Record record = request_of("id", "me", 5'000);
-    record.only_last_used = true;
     for (const std::int64_t at : {5'000, 9'001, 2'000}) {
         record.at = at;
-        EXPECT_EQ(slot.add(record).added, Added::counted);
+        EXPECT_EQ(slot.touch(record).added, Added::counted);
     }
     EXPECT_TRUE(slot.has_rows());
     ASSERT_TRUE(slot.seal(0));
@@ -189,12 +188,11 @@ TEST(UsageSlot, HasRoomForFewerLabelsOrKeysWhoseTextsAreLong) {
         ASSERT_TRUE(slot.check());
     }
     EXPECT_GT(counted, 4u);
-    record.only_last_used = true;
     const std::string user(255, 'u');
     for (Added added = Added::counted; added == Added::counted; ++counted) {
         record.key_hash = counted;
         record.user = user;
-        added = slot.add(record).added;
+        added = slot.touch(record).added;
         ASSERT_TRUE(slot.check());
     }
     EXPECT_TRUE(slot.is_crowded());

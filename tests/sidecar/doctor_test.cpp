@@ -140,6 +140,15 @@ TEST(DoctorPostgres, TheConnectedRoleMayHaveMoreAndMustHaveEnough) {
     EXPECT_EQ(judged({{"apikeyd"}, true, true, "scopes"}), "postgres.role ok, postgres.privileges error");
 }
 
+TEST(DoctorPostgres, SaysWhichRightsUsageNeeds) {
+    Findings findings;
+    judge_usage_rights("apikeyd", {}, findings);
+    judge_usage_rights("apikeyd", {"INSERT ON usage_records", "TEMPORARY ON DATABASE d"}, findings);
+    EXPECT_EQ(levels(findings), "postgres.usage ok, postgres.usage error");
+    EXPECT_EQ(findings.all().back().advice,
+              "GRANT INSERT ON usage_records TO \"apikeyd\"; GRANT TEMPORARY ON DATABASE d TO \"apikeyd\";");
+}
+
 TEST(PlaceOfSetting, IsItsLine) {
     const std::string file = testing::TempDir() + "place_of_setting.yaml";
     std::ofstream(file) << "# settings\npostgres: host=a\n\nkeys:\n  redis: x\nredis: unix:/a\n";

@@ -6,7 +6,8 @@ import os
 import time
 
 from . import chaos_clients, usage
-from .chaos_events import WORKERS, Chaos, Parts, build_clock_shift
+from .chaos_events import WORKERS, Chaos, Parts
+from .clock import build_clock_shift
 from .places import SANITIZED
 from .process import wait_for
 

@@ -6,7 +6,6 @@ import dataclasses
 import os
 import random
 import signal
-import subprocess
 import time
 
 from .faults import cut_anywhere, delay
@@ -206,10 +205,3 @@ class Chaos:
     def kill_backends(self):
         self.note("Postgres: apikeyd's backends are ended")
         self.parts.postgres.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'apikeyd%'")
-
-
-def build_clock_shift(folder):
-    """The library of clock_shift.c."""
-    source, library = os.path.join(os.path.dirname(__file__), "clock_shift.c"), f"{folder}/clock_shift.so"
-    subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-o", library, source], check=True)
-    return library

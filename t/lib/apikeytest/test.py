@@ -15,6 +15,7 @@ from .nginx import Nginx
 from .postgres import Postgres
 from .redis_proxy import RedisProxy
 from .redis_server import Redis
+from .small_disk import small_disk
 from .tap import Tap
 from .tls import Authority
 from .upstream import Upstream
@@ -37,7 +38,7 @@ class Test(Tap):
         self.allowed = []
         self.stores = {}                   # for the invariants: what Redis and Postgres held at the end
         self.nginxes, self.redises, self.proxies, self.postgreses, self.apikeyds, self.upstreams = ([] for _ in "123456")
-        self.workers = []
+        self.workers, self.disks = [], []
         self.unexpected_ends = []
         self._folders = 0
 
@@ -96,6 +97,12 @@ class Test(Tap):
         """What Redis and apikeyd take for a worker of nginx; see FakeWorker."""
         self.workers.append(FakeWorker(redis, **options))
         return self.workers[-1]
+
+    def small_disk(self, size, owner):
+        """A file system that can be filled, `.folder` of which is this user's; None where nothing may be mounted. See SmallDisk."""
+        disk = small_disk(self.new_folder("disk"), size, owner)
+        self.disks += [disk] if disk else []
+        return disk
 
     def key(self, user="user-1", text=None, **facts):
         """A key of our make (or this text), not known to anybody yet, and never to be seen in a log."""
@@ -206,4 +213,6 @@ class Test(Tap):
         if os.environ.get("KEEP"):
             self.diag(f"kept: {self.folder}")
         else:
+            for disk in self.disks:
+                disk.stop()
             shutil.rmtree(self.folder, ignore_errors=True)
