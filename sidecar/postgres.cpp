@@ -140,8 +140,7 @@ PgResult Postgres::collect(milliseconds most) {
     return last;
 }
 
-std::vector<PgResult> Postgres::execute_with(const std::string& sql, const std::vector<CopyText>& copies,
-                                             const std::function<void()>& meanwhile) {
+std::vector<PgResult> Postgres::execute_with(const std::string& sql, const std::vector<CopyText>& copies) {
     if (PQsendQuery(connection_.get(), sql.c_str()) == 0) fail();
     std::vector<PgResult> results;
     PgResult refused;
@@ -151,7 +150,6 @@ std::vector<PgResult> Postgres::execute_with(const std::string& sql, const std::
         if (!result) break;
         if (PQresultStatus(result.get()) == PGRES_COPY_IN) {
             copy_in(next_copy == copies.end() ? [] { return std::string_view(); } : *next_copy++);
-            if (meanwhile && next_copy == copies.end()) meanwhile();
         } else if (succeeded(result.get())) {
             results.push_back(std::move(result));
         } else if (!refused) {

@@ -61,10 +61,9 @@ class Postgres {
     // Any number of statements without parameters.
     void execute(const std::string& sql);
     // The same, and wherever they say COPY ... FROM STDIN, the next of `copies` is what the server reads. All results, in order.
-    // The server has all statements from the start: after the last copy it waits for nothing of ours, and `meanwhile` is called.
+    // The server has all statements from the start: after the last copy it waits for nothing of ours.
     using CopyText = std::function<std::string_view()>;  // the next piece, valid until the next call; empty: the end
-    std::vector<PgResult> execute_with(const std::string& sql, const std::vector<CopyText>& copies,
-                                       const std::function<void()>& meanwhile = nullptr);
+    std::vector<PgResult> execute_with(const std::string& sql, const std::vector<CopyText>& copies);
 
     // What has arrived, without waiting. Throws PostgresError when the connection is gone.
     std::vector<PgNotification> take_notifications();

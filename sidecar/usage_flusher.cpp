@@ -87,16 +87,15 @@ void UsageFlusher::one_session() {
 }
 
 void UsageFlusher::serve(Links links) {
-    std::unique_ptr<Group> next;
-    // What was read ahead is ours; nobody else would be handed it for a while.
-    while (next || !stop_.is_set()) {
+    while (!stop_.is_set()) {
         const auto began = Clock::now();
         look_around(links);
-        const auto group = next ? std::move(next) : collect(links);
-        apply(links, *group, next);
-        if (group->more) continue;
-        const auto rest = std::chrono::ceil<milliseconds>(began + settings_.flush_interval - Clock::now());
-        wait_readable({stop_.fd()}, std::max(rest, milliseconds(0)));
+        Group group;
+        const bool more = has_pending_ ? collect_pending(links, group) : collect_new(links, group);
+        apply(links, group);
+        if (more) continue;
+        const auto next = std::chrono::ceil<milliseconds>(began + settings_.flush_interval - Clock::now());
+        wait_readable({stop_.fd()}, std::max(next, milliseconds(0)));
     }
 }
 
@@ -113,12 +112,6 @@ void UsageFlusher::make_group(UsageStreamReader& stream) {
             names_.usage, last_entry_.empty() ? "none" : last_entry_, first.empty() ? "none" : first);
     }
     had_group_ = true;
-}
-
-std::unique_ptr<UsageFlusher::Group> UsageFlusher::collect(Links links) {
-    auto group = std::make_unique<Group>();
-    group->more = has_pending_ ? collect_pending(links, *group) : collect_new(links, *group);
-    return group;
 }
 
 std::vector<std::string> UsageFlusher::pending_and_due(UsageStreamReader& stream) {
@@ -179,13 +172,9 @@ bool UsageFlusher::is_full(const Group& group) const {
     return std::max(group.rows, group.keys) >= settings_.flush_rows || group.bytes >= kMostBytes;
 }
 
-void UsageFlusher::apply(Links links, Group& group, std::unique_ptr<Group>& next) {
-    // Of new ones only: the entries of `group` are still pending.
-    const auto read_ahead = [&] {
-        if (group.more && !has_pending_ && !stop_.is_set()) next = collect(links);
-    };
+void UsageFlusher::apply(Links links, Group& group) {
     try {
-        if (!group.batches.empty()) apply_at_once(links, group.batches, read_ahead);
+        if (!group.batches.empty()) apply_at_once(links, group.batches);
     } catch (const PostgresError& error) {
         if (!is_of_content(error.sqlstate())) throw;
         apply_one_by_one(links, group);
@@ -197,9 +186,8 @@ void UsageFlusher::apply(Links links, Group& group, std::unique_ptr<Group>& next
 }
 
 // None of them is acknowledged before their keys are looked at: whoever applies them again after us does that, too.
-void UsageFlusher::apply_at_once(Links links, std::span<const UsageBatch> batches,
-                                 const std::function<void()>& meanwhile) {
-    count(links.writer.apply(batches, meanwhile), batches);
+void UsageFlusher::apply_at_once(Links links, std::span<const UsageBatch> batches) {
+    count(links.writer.apply(batches), batches);
     last_used_.move_new(links.postgres);
 }
 

@@ -7,9 +7,7 @@
 
 #include <chrono>
 #include <deque>
-#include <functional>
 #include <map>
-#include <memory>
 #include <set>
 #include <span>
 #include <string>
@@ -63,7 +61,6 @@ class UsageFlusher {
         std::size_t rows = 0;  // of the transaction that counts
         std::size_t keys = 0;  // of that of last_used_at
         std::size_t bytes = 0;
-        bool more = false;  // there may be more at once
     };
     // One pair of connections.
     struct Links {
@@ -76,18 +73,14 @@ class UsageFlusher {
     void serve(Links links);
     void make_group(UsageStreamReader& stream);
 
-    std::unique_ptr<Group> collect(Links links);
     // True: there may be more at once.
     bool collect_pending(Links links, Group& group);
     bool collect_new(Links links, Group& group);
     void take_in(UsageEntry entry, Group& group);
     [[nodiscard]] bool is_full(const Group& group) const;
 
-    // `next`: the group after it, if it was read while Postgres applied this one. Whatever breaks, it is dropped, and fetched
-    // again like everything else that is not acknowledged. There is one at most.
-    void apply(Links links, Group& group, std::unique_ptr<Group>& next);
-    void apply_at_once(Links links, std::span<const UsageBatch> batches,
-                       const std::function<void()>& meanwhile = nullptr);
+    void apply(Links links, Group& group);
+    void apply_at_once(Links links, std::span<const UsageBatch> batches);
     void apply_one_by_one(Links links, Group& group);
     void count(const UsageWriter::Report& report, std::span<const UsageBatch> batches);
     void bury(Links links, const UsageEntry& entry, const std::string& reason);

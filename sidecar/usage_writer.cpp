@@ -136,10 +136,10 @@ UsageWriter::UsageWriter(Postgres& postgres, const Settings& settings)
     }
 }
 
-UsageWriter::Report UsageWriter::apply(std::span<const UsageBatch> batches, const std::function<void()>& meanwhile) {
+UsageWriter::Report UsageWriter::apply(std::span<const UsageBatch> batches) {
     for (int attempts = 1;; ++attempts) {
         try {
-            return attempt(batches, attempts == 1 ? meanwhile : nullptr);
+            return attempt(batches);
         } catch (const PostgresError& error) {
             if (error.sqlstate().empty()) throw;
             postgres_.execute("ROLLBACK");
@@ -151,16 +151,15 @@ UsageWriter::Report UsageWriter::apply(std::span<const UsageBatch> batches, cons
     }
 }
 
-UsageWriter::Report UsageWriter::attempt(std::span<const UsageBatch> batches, const std::function<void()>& meanwhile) {
+UsageWriter::Report UsageWriter::attempt(std::span<const UsageBatch> batches) {
     NumberedLines rows;
     NumberedLines keys;
     for (std::size_t i = 0; i < batches.size(); ++i) {
         rows.add(i, batches[i].rows);
         keys.add(i, batches[i].keys);
     }
-    const auto results =
-        postgres_.execute_with(begin_with(batches) + from_there_on_,
-                               {[&rows] { return rows.next(); }, [&keys] { return keys.next(); }}, meanwhile);
+    const auto results = postgres_.execute_with(begin_with(batches) + from_there_on_,
+                                                {[&rows] { return rows.next(); }, [&keys] { return keys.next(); }});
     constexpr std::size_t kResults = 13;  // one a statement
     if (results.size() != kResults) throw PostgresError("Postgres answered less than it was asked");
     const PgResult& counts = results[kResults - 2];

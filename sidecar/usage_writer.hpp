@@ -11,7 +11,6 @@
 
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <random>
 #include <span>
@@ -42,12 +41,11 @@ class UsageWriter {
 
     // Applies those that are not applied yet; no two of them may have the same id. Throws PostgresError, and then none is
     // applied, unless it is the connection that broke. The keys of all of them, whether new or not, are in pg_temp.apikey_key
-    // afterwards, until the next call, for UsageLastUsed. `meanwhile`, if any, is called at most once, when the server has
-    // everything and works by itself; what it throws comes out of here, and the connection is then of no use any more.
-    Report apply(std::span<const UsageBatch> batches, const std::function<void()>& meanwhile = nullptr);
+    // afterwards, until the next call, for UsageLastUsed.
+    Report apply(std::span<const UsageBatch> batches);
 
   private:
-    Report attempt(std::span<const UsageBatch> batches, const std::function<void()>& meanwhile);
+    Report attempt(std::span<const UsageBatch> batches);
 
     Postgres& postgres_;
     std::string from_there_on_;  // what the server does when it has the rows
