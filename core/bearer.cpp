@@ -23,21 +23,21 @@ inline std::string_view trim_ows(std::string_view text) noexcept {
 }
 
 // Does the text begin with the scheme, in any case? Compared as two numbers, whose letters are made lower case at once.
-bool begins_with_scheme(const char* text) noexcept {
-    const auto lower = [](const char* at) noexcept {
+bool begins_with_scheme(std::string_view text) noexcept {
+    const auto lower = [](std::string_view of) noexcept {
         std::uint32_t four = 0;
         std::uint16_t two = 0;
         static_assert(kScheme.size() == sizeof four + sizeof two);
-        std::memcpy(&four, at, sizeof four);
-        std::memcpy(&two, at + sizeof four, sizeof two);
+        std::memcpy(&four, of.data(), sizeof four);
+        std::memcpy(&two, of.data() + sizeof four, sizeof two);
         return std::pair(four | 0x2020'2020U, two | 0x2020U);
     };
-    return lower(text) == lower(kScheme.data());
+    return text.size() >= kScheme.size() && lower(text) == lower(kScheme);
 }
 
 // Does the value begin with the scheme, as a whole word?
 bool names_bearer(std::string_view value) noexcept {
-    if (value.size() < kScheme.size() || !begins_with_scheme(value.data())) return false;
+    if (!begins_with_scheme(value)) return false;
     return value.size() == kScheme.size() || is_ows(value[kScheme.size()]);
 }
 

@@ -26,14 +26,15 @@ struct RequestCtx {
     // Among the cleanups of the request's pool: after a redirect it is found there. It cleans nothing up.
     ngx_pool_cleanup_t anchor;
     ngx_http_request_t* request = nullptr;
-    State state = State::fresh;
 
     // The lookup: kept for the whole request, whatever locations it passes through.
     Digest digest{};
-    redis::LookupSession::Outcome outcome = redis::LookupSession::Outcome::unavailable;
     PackedFacts facts;  // when found; in the request's pool, so that they live until the log phase is over
+    State state = State::fresh;
+    redis::LookupSession::Outcome outcome = redis::LookupSession::Outcome::unavailable;
     CacheUse cache_use = CacheUse::none;
     bool has_cleanup = false;  // the request tells the lookups when it goes
+    bool reached = false;      // Redis answered, if not so that it can be believed
 
     // While parked (lookups.cpp, park.cpp).
     Flight* flight = nullptr;
@@ -41,12 +42,11 @@ struct RequestCtx {
     RequestCtx* previous_waiting = nullptr;
     ngx_int_t parked_at = 0;                  // r->phase_handler then
     const LocationConf* parked_in = nullptr;  // set until the phase that parked has gone on
-    bool reached = false;                     // Redis answered, if not so that it can be believed
 
     // The verdict of the last protected location.
-    Verdict verdict = Verdict::missing;
     const LocationConf* judged_in = nullptr;  // that location
-    bool overruled = false;                   // it refused, but another rule let the request in (`satisfy any`)
+    Verdict verdict = Verdict::missing;
+    bool overruled = false;  // it refused, but another rule let the request in (`satisfy any`)
 
     // Usage (usage_capture.cpp).
     usage::LlmUsage* response = nullptr;  // reads the body that passes; null: none does

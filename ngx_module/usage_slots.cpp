@@ -57,8 +57,10 @@ bool UsageSlots::are_scarce(ngx_uint_t wanted) const noexcept {
     ngx_uint_t pages_free = pool_.pfree;
     ngx_shmtx_unlock(&pool_.mutex);
     ngx_uint_t found = 0;
-    for (ngx_uint_t pages; found < wanted && (pages = new_slot_pages(pages_free)) != 0; pages_free -= pages)
+    while (const ngx_uint_t pages = found < wanted ? new_slot_pages(pages_free) : 0) {
+        pages_free -= pages;
         ++found;
+    }
     for (const SlotNode* node = header_.slots.load(std::memory_order_acquire); node != nullptr; node = node->next) {
         if (usage::UsageSlot(node->memory).owner() == 0) ++found;
     }

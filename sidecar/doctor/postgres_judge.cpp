@@ -184,9 +184,10 @@ void judge_connected_role(const ConnectedRole& connected, Findings& findings) {
 
 void judge_usage_rights(const std::string& role, const std::vector<std::string>& missing, Findings& findings) {
     if (missing.empty()) return findings.ok("postgres.usage", role + " may apply usage");
+    const std::string to_role = " TO \"" + role + "\";";
     std::string grants;
     for (const std::string& right : missing)
-        grants += (grants.empty() ? "" : " ") + ("GRANT " + right + " TO \"" + role + "\";");
+        grants.append(grants.empty() ? "" : " ").append("GRANT ").append(right).append(to_role);
     findings.error("postgres.usage", role + " may not apply usage, which waits in Redis: it lacks rights", grants);
 }
 
