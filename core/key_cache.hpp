@@ -18,42 +18,16 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <string_view>
 
 #include "core/digest.hpp"
 #include "core/key_facts.hpp"
+#include "core/packed_facts.hpp"
 
 namespace apikey {
 
 namespace key_cache {
 struct Header;
 }
-
-// How long the texts of a key are that lie one behind the other, nothing between them.
-struct TextLengths {
-    std::uint16_t id, user, name, prefix, scopes;
-
-    [[nodiscard]] std::size_t sum() const noexcept { return std::size_t{id} + user + name + prefix + scopes; }
-};
-
-// What Redis said of a key, with all texts in one piece of somebody else's memory.
-struct PackedFacts {
-    const char* texts = nullptr;  // null: none, all lengths are 0
-    TextLengths lengths{};
-    std::int64_t expires = kNeverExpires;  // unix seconds
-
-    [[nodiscard]] std::string_view id() const noexcept { return {texts, lengths.id}; }
-    [[nodiscard]] std::string_view user() const noexcept { return {texts + lengths.id, lengths.user}; }
-    [[nodiscard]] std::string_view name() const noexcept { return {user().end(), lengths.name}; }
-    [[nodiscard]] std::string_view prefix() const noexcept { return {name().end(), lengths.prefix}; }
-    [[nodiscard]] std::string_view scopes() const noexcept { return {prefix().end(), lengths.scopes}; }
-
-    // Are these the same facts?
-    [[nodiscard]] bool operator==(const KeyFacts& facts) const noexcept {
-        return id() == facts.id && user() == facts.user && name() == facts.name && prefix() == facts.prefix &&
-               scopes() == facts.scopes && expires == facts.expires;
-    }
-};
 
 // Where the texts of a key that was found are copied to.
 struct TextRoom {

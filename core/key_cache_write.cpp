@@ -84,23 +84,14 @@ std::uint64_t put(const Place& place, std::span<const Bucket> buckets, const std
 
 bool fits(const KeyFacts& facts) noexcept {
     return facts.user.size() <= KeyCache::kMaxUserBytes && facts.scopes.size() <= KeyCache::kMaxScopesBytes &&
-           facts.id.size() + facts.user.size() + facts.name.size() + facts.prefix.size() + facts.scopes.size() <=
-               CachedKey::kMaxTextBytes;
+           text_bytes(facts) <= CachedKey::kMaxTextBytes;
 }
 
 void write_facts(const KeyFacts& facts, Draft& draft) noexcept {
-    std::size_t at = 0;
-    const auto append = [&](const std::string& text) {
-        text.copy(draft.text.data() + at, text.size());
-        at += text.size();
-        return static_cast<std::uint16_t>(text.size());
-    };
-    draft.head.says.lengths.id = append(facts.id);
-    draft.head.says.lengths.user = append(facts.user);
-    draft.head.says.lengths.name = append(facts.name);
-    draft.head.says.lengths.prefix = append(facts.prefix);
-    draft.head.says.lengths.scopes = append(facts.scopes);
-    draft.head.says.expires = facts.expires;
+    const PackedFacts packed = pack(facts, draft.text.data());
+    draft.head.says.lengths = packed.lengths;
+    draft.head.says.expires = packed.expires;
+    const std::size_t at = packed.lengths.sum();
     draft.text_words = key_cache::words_of(at);
     draft.span = key_cache::ways_for(at);
     std::fill_n(draft.text.data() + at, draft.text_words * 8 - at, '\0');  // nothing of the stack gets into the memory

@@ -147,6 +147,23 @@ UsageStream stream_of(ZoneHeader& header) noexcept {
             read(stream.added),   read(stream.seen), read(stream.asked)};
 }
 
+Counters sum_of(const ZoneHeader& header) noexcept {
+    using Words = std::array<std::uint64_t, sizeof(Counters) / sizeof(std::uint64_t)>;
+    Words sum{};
+    for (const CounterBlock* block = header.counters.load(std::memory_order_acquire); block != nullptr;
+         block = block->next) {
+        Counters counters = block->counters;
+        if (!is_alive(block->owner.load(std::memory_order_relaxed))) counters.gauges = {};
+        Words words;
+        std::memcpy(words.data(), &counters, sizeof(words));
+        for (std::size_t i = 0; i < words.size(); ++i)
+            sum[i] += words[i];
+    }
+    Counters total;
+    std::memcpy(&total, sum.data(), sizeof(total));
+    return total;
+}
+
 }  // namespace
 
 KeyZone::KeyZone(ngx_shm_zone_t& zone) noexcept
@@ -184,6 +201,10 @@ void KeyZone::take_counters() noexcept {
         counters_ = &block->counters;
     }
     ngx_shmtx_unlock(&pool_.mutex);
+}
+
+Counters KeyZone::counters_of_all() const noexcept {
+    return sum_of(header_);
 }
 
 UsageStream KeyZone::usage_stream() const noexcept {
@@ -239,21 +260,7 @@ ZoneFill fill_of(const ngx_shm_zone_t& zone) noexcept {
 }
 
 Counters sum_counters(const ngx_shm_zone_t& zone) noexcept {
-    using Words = std::array<std::uint64_t, sizeof(Counters) / sizeof(std::uint64_t)>;
-    Words sum{};
-    const auto& header = *static_cast<const ZoneHeader*>(zone.data);
-    for (const CounterBlock* block = header.counters.load(std::memory_order_acquire); block != nullptr;
-         block = block->next) {
-        Counters counters = block->counters;
-        if (!is_alive(block->owner.load(std::memory_order_relaxed))) counters.gauges = {};
-        Words words;
-        std::memcpy(words.data(), &counters, sizeof(words));
-        for (std::size_t i = 0; i < words.size(); ++i)
-            sum[i] += words[i];
-    }
-    Counters total;
-    std::memcpy(&total, sum.data(), sizeof(total));
-    return total;
+    return sum_of(*static_cast<const ZoneHeader*>(zone.data));
 }
 
 }  // namespace apikey::ngx

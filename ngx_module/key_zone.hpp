@@ -60,6 +60,8 @@ class KeyZone {
     [[nodiscard]] const Coverage& coverage() const noexcept { return coverage_; }
     // Of this worker; never null.
     [[nodiscard]] Counters& counters() noexcept { return *counters_; }
+    // As sum_counters().
+    [[nodiscard]] Counters counters_of_all() const noexcept;
 
     // The usage stream, as any worker has last seen it.
     [[nodiscard]] UsageStream usage_stream() const noexcept;

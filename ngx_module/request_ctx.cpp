@@ -1,8 +1,6 @@
 #include "ngx_module/request_ctx.hpp"
 
-#include <limits>
 #include <new>
-#include <string>
 
 namespace apikey::ngx {
 
@@ -37,23 +35,9 @@ RequestCtx* find_or_make_ctx(ngx_http_request_t* r) noexcept {
 }
 
 bool copy_facts(RequestCtx& ctx, const KeyFacts& facts) noexcept {
-    static_assert(kMaxFieldBytes <= std::numeric_limits<std::uint16_t>::max());
-    const std::size_t bytes =
-        facts.id.size() + facts.user.size() + facts.name.size() + facts.prefix.size() + facts.scopes.size();
-    auto* const texts = static_cast<char*>(ngx_pnalloc(ctx.request->pool, bytes));
+    auto* const texts = static_cast<char*>(ngx_pnalloc(ctx.request->pool, text_bytes(facts)));
     if (texts == nullptr) return false;
-    char* place = texts;
-    const auto append = [&place](const std::string& text) {
-        place += text.copy(place, text.size());
-        return static_cast<std::uint16_t>(text.size());
-    };
-    ctx.facts.texts = texts;
-    ctx.facts.lengths.id = append(facts.id);
-    ctx.facts.lengths.user = append(facts.user);
-    ctx.facts.lengths.name = append(facts.name);
-    ctx.facts.lengths.prefix = append(facts.prefix);
-    ctx.facts.lengths.scopes = append(facts.scopes);
-    ctx.facts.expires = facts.expires;
+    ctx.facts = pack(facts, texts);
     return true;
 }
 

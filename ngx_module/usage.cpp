@@ -27,7 +27,6 @@ Usage::Usage(const MainConf& conf, RedisLink& link, KeyZone& zone)
     : interval_(conf.usage_interval),
       link_(link),
       zone_(zone),
-      all_workers_(*conf.zone),
       slots_(*conf.zone),
       own_(std::make_unique<SlotSource>(slots_.take_own())),
       timer_(*this, &Usage::on_time, "usage timer"),

@@ -108,7 +108,6 @@ class Usage final : private RedisLink::Listener {
     const ngx_msec_t interval_;
     RedisLink& link_;
     KeyZone& zone_;
-    const ngx_shm_zone_t& all_workers_;  // for what they have counted together
     FaultLog faults_;
     UsageSlots slots_;
     std::unique_ptr<SlotSource> own_;

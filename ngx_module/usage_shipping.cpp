@@ -131,7 +131,7 @@ void Usage::look_at_stream() {
 void Usage::take_look() {
     const auto state = link_.take_usage_state();
     if (!state) return;
-    const Counters all = sum_counters(all_workers_);
+    const Counters all = zone_.counters_of_all();
     zone_.set_usage_stream(usage::after_look(zone_.usage_stream(), {.entries = state->entries,
                                                                     .dead = state->dead,
                                                                     .oldest_pending = state->oldest_pending,

@@ -46,7 +46,7 @@ class SlotSource final : public UsageSource {
 
     [[nodiscard]] usage::UsageSlot& slot() noexcept { return owned_.slot; }
     [[nodiscard]] std::size_t zone_bytes() const noexcept { return owned_.bytes; }
-    [[nodiscard]] bool is_private() const noexcept { return owned_.memory != nullptr; }
+    [[nodiscard]] bool is_private() const noexcept { return zone_bytes() == 0; }
     [[nodiscard]] usage::BatchId id(std::uint64_t number) const { return {owned_.zone, owned_.number, number}; }
 
     [[nodiscard]] std::uint64_t first() const override { return owned_.slot.first(); }
