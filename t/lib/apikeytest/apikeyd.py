@@ -7,7 +7,7 @@ import signal
 import subprocess
 
 from . import places
-from .process import Process, need, wait_for
+from .process import Process, need, refuse_report, wait_for
 from .resp import RedisError
 
 
@@ -81,6 +81,7 @@ def apikeyctl(*args, json=False, status=0):               # pylint: disable=rede
     argv = [need(str(places.BUILD / "apikeyctl"), "apikeyctl", places.MAKE_HINT), *map(str, args)]
     done = subprocess.run(argv + (["--json"] if json else []), capture_output=True, text=True, timeout=60,
                           check=False, env=os.environ | {"TERM": "dumb"})
+    refuse_report(" ".join(argv), done.stderr)
     if status is None:
         return done.returncode, done.stdout, done.stderr
     if done.returncode != status:

@@ -4,10 +4,9 @@ import glob
 import re
 
 from .keys import digest
-from .process import read, wait_for
+from .process import SANITIZER, read, wait_for
 
 TROUBLE = re.compile(r"\[(?:alert|emerg|crit)\]|exited on signal|core dumped")
-SANITIZER = re.compile(r"Sanitizer|runtime error:")
 KEY_BEGINNING = re.compile(r"(?=(ia_[0-9A-Za-z]{21}))")
 HEX_DIGEST = re.compile(r"(?=([0-9a-f]{64}))", re.I)
 

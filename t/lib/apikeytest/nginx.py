@@ -23,7 +23,7 @@ from . import places
 from .http1 import Connection
 from .http2 import Http2Connection
 from .ports import free_port
-from .process import PATIENCE, Process, children_of, need, read, running, wait_for
+from .process import PATIENCE, Process, children_of, need, read, refuse_report, running, wait_for
 
 GLOBALS = """daemon %DAEMON%;
 pid        %DIR%/nginx.pid;
@@ -53,9 +53,9 @@ def with_http2_directive(text):
 
 
 class Nginx:
-    def __init__(self, folder, config, module=True, log_level="notice", start=True, detached=False, **values):
+    def __init__(self, folder, config, module=True, log_level="notice", start=True, detached=False, under=(), **values):
         """`module`: True for the product's, a path for another build of it, False for nginx alone. `detached`: as a
-        daemon, which nginx must be to take USR2 and WINCH."""
+        daemon, which nginx must be to take USR2 and WINCH. `under`: the command line of what runs it, as valgrind does."""
         need(places.NGINX, "nginx", "apt install nginx, or set TEST_NGINX_BINARY")
         module = places.MODULE if module is True else module
         if module:
@@ -68,7 +68,7 @@ class Nginx:
                        "LOAD_MODULE": f"{places.KEPT_ENV}load_module {module};" if module else ""}
         self.values |= {name.upper(): value for name, value in values.items()}
         self.signalled = set()             # workers that the test itself ended
-        self.process, self.detached = None, detached
+        self.process, self.detached, self.under = None, detached, list(under)
         self.env = {}                      # more of its environment, from the next start() on
         self.write_config()
         if start:
@@ -100,7 +100,7 @@ class Nginx:
         return [places.NGINX, "-c", f"{self.folder}/nginx.conf", "-p", self.folder, "-e", self.error_log, *more]
 
     def start(self):
-        self.process = Process("nginx", self._argv(), f"{self.folder}/stderr.log", env=places.sanitizer_env() | self.env,
+        self.process = Process("nginx", self.under + self._argv(), f"{self.folder}/stderr.log", env=places.sanitizer_env() | self.env,
                                death_signal="TERM")
         self.process.expected_to_end = self.detached
         wait_for(lambda: not self._lives() or (self._pid_written() and self.workers()), timeout=20)
@@ -125,6 +125,7 @@ class Nginx:
         """nginx -t (more: e.g. "-T" or "-q"): (exit status, everything it printed)."""
         done = subprocess.run(["env", *(f"{k}={v}" for k, v in places.sanitizer_env().items()),
                                *self._argv("-t", *more)], capture_output=True, text=True, timeout=30, check=False)
+        refuse_report("nginx -t", done.stderr)
         return done.returncode, done.stderr + done.stdout
 
     def workers(self):

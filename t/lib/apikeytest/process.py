@@ -1,6 +1,7 @@
 """Programs that a test starts: each in a session of its own, gone with the test even when that is killed."""
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -33,6 +34,15 @@ def read(path):
             return file.read().decode("latin-1")
     except (FileNotFoundError, ProcessLookupError):    # the latter: a file of /proc whose process ends meanwhile
         return ""
+
+
+SANITIZER = re.compile(r"Sanitizer|runtime error:")
+
+
+def refuse_report(what, text):
+    """For what runs outside of the log files that the invariants read: a sanitizer's report in its output is an error."""
+    if SANITIZER.search(text):
+        raise RuntimeError(f"{what}: a sanitizer's report\n{text}")
 
 
 class Process:
