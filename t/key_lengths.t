@@ -10,7 +10,7 @@ events { }
 http {
     %HTTP%
     api_key_zone  keys:1m;
-    api_key_redis %REDIS%;
+    api_key_redis %REDIS% timeout=5s;
     server {
         listen 127.0.0.1:%PORT%;
         listen 127.0.0.1:%PORT_H2% http2;

@@ -5,7 +5,7 @@
 
 import time
 
-from lib.apikeytest import Test, request_bytes, wait_for
+from lib.apikeytest import Test, places, request_bytes, wait_for
 
 CONF = """
 %GLOBALS%
@@ -19,7 +19,7 @@ http {
     %SERVERS%
 }
 """
-OURS = 'api_key_zone keys:1m; api_key_redis %REDIS%; api_key "all";'
+OURS = 'api_key_zone keys:1m; api_key_redis %REDIS% timeout=5s; api_key "all";'
 # Each location has directives of its own, which is what costs memory.
 LOCATIONS = """
 location /a { api_key "server {n}, a"; api_key_require read write; empty_gif; }
@@ -62,7 +62,7 @@ with Test() as t:
         status = client.response().status
     took = time.monotonic() - begun
     t.is_(status, 200, "500 servers with 4 locations each serve")
-    t.ok(took < 2.0, "within 2 seconds of their start", f"{took:.2f} s")
+    t.ok(took < (20.0 if places.SANITIZED else 2.0), "within 2 seconds of their start", f"{took:.2f} s")
     with nginx.connect() as client:
         for n, path, key, want in ((0, "/a", None, 401), (499, "/b", None, 401), (250, "/c", None, 200), (7, "/", None, 401),
                                    (123, "/b", alice, 200), (321, "/", alice, 200)):

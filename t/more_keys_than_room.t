@@ -14,7 +14,7 @@ events { }
 http {
     %HTTP%
     api_key_zone  keys:64k;
-    api_key_redis %REDIS%;
+    api_key_redis %REDIS% timeout=5s;
     server {
         listen 127.0.0.1:%PORT%;
         keepalive_requests 100000;

@@ -18,7 +18,7 @@ events { }
 http {
     %HTTP%
     api_key_zone  keys:32m;
-    api_key_redis %REDIS%;
+    api_key_redis %REDIS% timeout=5s;
     api_key_usage_interval 1m;                     # what is counted stays in the slot
     proxy_http_version 1.1;
     proxy_set_header Connection "";

@@ -42,6 +42,7 @@ with Test() as t:
             client.send(request_bytes(path="/slow/", key=drained))
         wait_for(lambda: len(upstream.requests) == 2 * (turn + 1))
         t.ok(nginx.reload(wait_old=False), "a reload while each worker has a request to answer")
+        wait_for(lambda: nginx.log().count("gracefully shutting down") == 2 * (turn + 1))     # none of them takes a connection
     with usage.Load(nginx, [asking]) as load:
         def slots_now():
             before = len(usage.batches(redis))

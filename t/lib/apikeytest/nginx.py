@@ -100,10 +100,11 @@ class Nginx:
         return [places.NGINX, "-c", f"{self.folder}/nginx.conf", "-p", self.folder, "-e", self.error_log, *more]
 
     def start(self):
+        self.stale = read(f"{self.folder}/nginx.pid")          # of a master that was killed
         self.process = Process("nginx", self.under + self._argv(), f"{self.folder}/stderr.log", env=places.sanitizer_env() | self.env,
                                death_signal="TERM")
         self.process.expected_to_end = self.detached
-        wait_for(lambda: not self._lives() or (self._pid_written() and self.workers()), timeout=20)
+        wait_for(lambda: not self._lives() or (self._pid_written() and self.workers()), timeout=60)
         if not self._lives():
             raise RuntimeError(f"nginx does not start:\n{self.process.output()}\n{self.log()[-3000:]}")
         self.session = self.master
@@ -111,7 +112,7 @@ class Nginx:
     def _lives(self):
         """A daemon may be between the end of the process that was started and the file that says which it is now."""
         return self.process.alive() or (self.detached and self.process.exit_status() == 0 and
-                                        (not self.master or running(self.master)))
+                                        (not self._pid_written() or running(self.master)))
 
     @property
     def master(self):
@@ -119,7 +120,8 @@ class Nginx:
         return int(read(f"{self.folder}/nginx.pid") or 0) if self.detached else self.process.pid
 
     def _pid_written(self):
-        return read(f"{self.folder}/nginx.pid").strip() == str(self.master)
+        written = read(f"{self.folder}/nginx.pid")
+        return written.strip() == str(self.master) and not (self.detached and written == self.stale)
 
     def check_config(self, *more):
         """nginx -t (more: e.g. "-T" or "-q"): (exit status, everything it printed)."""
@@ -149,7 +151,7 @@ class Nginx:
         if self.detached:
             return self._end_session()
         self.process.resume()
-        return self.quit(2.0) or self.process.stop(signal.SIGTERM)
+        return self.quit(2.0) or self.process.stop(signal.SIGTERM, 20.0)
 
     def _end_session(self):
         """Every process of a daemon that is left, whoever is master now."""
