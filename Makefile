@@ -1,6 +1,6 @@
 # make help says what there is.
 #
-# Variables: BUILD=release|sanitize   NGINX_SRC=dir (an nginx source tree instead of Debian's nginx-dev)
+# Variables: BUILD=release|sanitize|thread   NGINX_SRC=dir (an nginx source tree instead of Debian's nginx-dev)
 #            T='t/a.t t/b.t' (make test: only these)   ONCE=1 (make demo: stop after the tour)
 #            ROWS='cached redis' SECONDS=5 ROUNDS=5 REVOCATIONS=1000 (make bench: see bench/README.md)
 #            SECONDS=60 (make fuzz: for each target)   SECONDS=60 SEEDS='1 2 3' COUNT=20 (make chaos)
@@ -19,16 +19,28 @@ DIR := build-nginx-$(NGINX_VERSION)
 BUILT_NGINX := $(realpath $(NGINX_SRC)/objs/nginx)
 endif
 
+PREPARE_NGINX := build-aux/configure-nginx
 ifeq ($(BUILD),release)
 else ifeq ($(BUILD),sanitize)
 DIR := $(DIR)-sanitize
-CMAKE_OPTIONS := -DSANITIZE=ON
+CMAKE_OPTIONS := -DSANITIZE=address
+ifdef NGINX_VERSION
+# Never the nginx that was built in the tree, but one that has the sanitizer as well.
+BUILT_NGINX := $(CURDIR)/$(DIR)/nginx/nginx
+PREPARE_NGINX := build-aux/build-nginx
+endif
+else ifeq ($(BUILD),thread)
+# Threads are the sidecar's: nginx loads the module of the release.
+MODULE := release_module
+DIR := $(DIR)-thread
+CMAKE_OPTIONS := -DSANITIZE=thread -DPARTS=sidecar
 else
-$(error BUILD is release or sanitize)
+$(error BUILD is release, sanitize or thread)
 endif
 
 # Where ngx_auto_config.h is: a tree in which nginx was built has the one of that very binary.
 NGINX_OBJS := $(if $(BUILT_NGINX),$(dir $(BUILT_NGINX)),$(CURDIR)/$(DIR)/nginx/)
+NGINX_HEADERS := $(if $(MODULE),,$(NGINX_OBJS)ngx_auto_config.h)
 
 # The harness of the end-to-end tests takes these from its environment.
 export APIKEY_BUILD ?= $(CURDIR)/$(DIR)
@@ -39,34 +51,37 @@ endif
 
 SOURCES = $(shell git ls-files '*.cpp' '*.hpp' '*.c')
 
-.PHONY: all demo test outages bench soak fuzz check format packages clean help choice_of_nginx testable_nginx benchable
+.PHONY: all demo test outages bench soak fuzz check format packages clean help choice_of_nginx testable_nginx release_module benchable
 
-all: $(DIR)/build.ninja ## build the module, apikeyd and apikeyctl into build/
+all: $(MODULE) $(DIR)/build.ninja ## build the module, apikeyd and apikeyctl into build/
 	@ninja -C $(DIR) --quiet
+
+release_module:
+	@$(MAKE) --no-print-directory BUILD=release all
 
 packages: ## install the Debian packages that are missing
 	@build-aux/install-packages
 
 $(CURDIR)/$(DIR)/nginx/ngx_auto_config.h: $(DIR)/nginx_tree | packages
-	@build-aux/configure-nginx "$(NGINX_SRC)" "$(DIR)/nginx"
+	@$(PREPARE_NGINX) "$(NGINX_SRC)" "$(DIR)/nginx"
 
 # Changes when the folder is to be built for another tree, or for another build in that tree.
 $(DIR)/nginx_tree: choice_of_nginx
 	@mkdir -p $(DIR)
 	@echo "$(realpath $(NGINX_SRC)) $(NGINX_OBJS)" | cmp -s - $@ || echo "$(realpath $(NGINX_SRC)) $(NGINX_OBJS)" > $@
 
-$(DIR)/build.ninja: CMakeLists.txt cmake/nginx_module.cmake $(DIR)/nginx_tree $(NGINX_OBJS)ngx_auto_config.h | packages
+$(DIR)/build.ninja: CMakeLists.txt cmake/nginx_module.cmake $(DIR)/nginx_tree $(NGINX_HEADERS) | packages
 	@cmake -G Ninja -S . -B $(DIR) --log-level=WARNING -DNGX_SRC="$(realpath $(NGINX_SRC))" \
 		-DNGX_OBJS="$(NGINX_OBJS:/=)" $(CMAKE_OPTIONS)
 
 demo: all ## a private Redis, Postgres, apikeyd and nginx under .run/, and a tour (ONCE=1: stop after it)
 	@demo/run $(if $(ONCE),--once)
 
-test: testable_nginx all ## every test; the last line says how many passed and failed
+test: testable_nginx all ## every test; the last line says how many passed and failed (BUILD=sanitize, BUILD=thread: under sanitizers)
 	@command -v npm > /dev/null || build-aux/install-packages packages-node
 	@tests/run $(T)
 
-testable_nginx:
+testable_nginx: $(NGINX_HEADERS)
 	@$(if $(NGINX_VERSION),build-aux/check-nginx "$(NGINX_SRC)" "$(TEST_NGINX_BINARY)")
 
 bench: benchable all ## measure beside bare nginx, Lua, HAProxy and bare libpq: one table
@@ -101,7 +116,7 @@ format: ## let clang-format rewrite the sources
 	@clang-format-19 -i $(SOURCES)
 
 clean: ## remove what was built
-	rm -rf build build-sanitize build-fuzz build-nginx-* .run t/node/node_modules
+	rm -rf build build-sanitize build-thread build-fuzz build-nginx-* .run t/node/node_modules
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile

@@ -7,27 +7,38 @@ import re
 import subprocess
 
 REPO = pathlib.Path(__file__).resolve().parents[3]
-SANITIZED = os.environ.get("BUILD") == "sanitize"
-BUILD = pathlib.Path(os.environ.get("APIKEY_BUILD", REPO / ("build-sanitize" if SANITIZED else "build"))).resolve()
+KIND = os.environ.get("BUILD", "release")
+SANITIZED = KIND == "sanitize"              # with AddressSanitizer and UndefinedBehaviorSanitizer
+THREADS = KIND == "thread"                  # the sidecar with ThreadSanitizer
+BUILD = pathlib.Path(os.environ.get("APIKEY_BUILD", REPO / ("build" if KIND == "release" else f"build-{KIND}"))).resolve()
 NGINX = os.environ.get("TEST_NGINX_BINARY", "/usr/sbin/nginx")
-MODULE = os.path.abspath(os.environ.get("APIKEY_MODULE", BUILD / "ngx_http_api_key_module.so"))
+MODULE = os.path.abspath(os.environ.get("APIKEY_MODULE", BUILD.with_name(BUILD.name.removesuffix("-thread")) /
+                                        "ngx_http_api_key_module.so"))
 REDIS_SERVER = os.environ.get("TEST_REDIS_SERVER", "/usr/bin/redis-server")
 MIGRATIONS = REPO / "db" / "migrations"
 PARAMS = REPO / "conf" / "api_key_params"
-MAKE_HINT = "run `make" + (" BUILD=sanitize" if SANITIZED else "") + "` first"
+MAKE_HINT = "run `make" + (f" BUILD={KIND}" if KIND != "release" else "") + "` first"
+if THREADS:
+    os.environ.setdefault("TSAN_OPTIONS", "second_deadlock_stack=1")
 
 
 @functools.cache
+def nginx_description():
+    """What the nginx under test says of itself: its version and how it was configured."""
+    return subprocess.run([NGINX, "-V"], capture_output=True, text=True, check=True).stderr
+
+
 def nginx_version():
     """Of the nginx under test, as (1, 22, 1)."""
-    told = subprocess.run([NGINX, "-v"], capture_output=True, text=True, check=True).stderr
-    return tuple(map(int, re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", told).groups()))
+    return tuple(map(int, re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", nginx_description()).groups()))
 
 
 def sanitizer_env():
-    """What nginx, which was not built with a sanitizer, needs to load a module that was."""
+    """What nginx needs to load a module that was built with a sanitizer: when it was not, the sanitizer's library before all."""
     if not SANITIZED:
         return {}
+    if "-fsanitize=address" in nginx_description():
+        return {"ASAN_OPTIONS": "detect_leaks=0"}
     found = subprocess.run(["gcc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True)
     return {"LD_PRELOAD": os.path.realpath(found.stdout.strip()), "ASAN_OPTIONS": "detect_leaks=0"}
 
