@@ -40,6 +40,39 @@ TEST(UsageLines, AreNumberedInPieces) {
     EXPECT_GT(pieces, 1U);
 }
 
+TEST(UsageLines, AreMarked) {
+    NumberedLines lines;
+    lines.add(0, "a\nb\n");
+    lines.add(1, "");
+    lines.add(2, "c\n");
+    lines.mark({false, true, true});
+    EXPECT_EQ(lines.next(), "0\tf\ta\n0\tt\tb\n2\tt\tc\n");
+}
+
+TEST(UsageTwins, AreRowsThatCountInOnePlace) {
+    const std::string row = "alice\tk1\t02:05\tchat\tgpt\tsuccess\t1\t2\t3\t4\t5\n";
+    const auto changed = [&row](const std::string& from, const std::string& to) {
+        std::string other = row;
+        return other.replace(other.find(from), from.size(), to);
+    };
+    const std::string alone = changed("alice", "bob") + changed("k1", "k2") + changed("chat", "gpt") +
+                              changed("gpt", "chat") + changed("success", "error") + changed("alice\tk1", "k1\talice");
+    const auto twins = [](const std::vector<std::string>& texts, bool by_minute) {
+        std::vector<UsageBatch> batches(texts.size());
+        for (std::size_t i = 0; i < texts.size(); ++i)
+            batches[i].rows = texts[i];
+        return find_twins(batches, by_minute);
+    };
+    using Marks = std::vector<bool>;
+    EXPECT_EQ(twins({}, true), Marks());
+    EXPECT_EQ(twins({row + alone}, true), Marks(7));
+    EXPECT_EQ(twins({row + row}, true), Marks({true, true}));
+    EXPECT_EQ(twins({row, alone, "", changed("\t1\t2\t3\t4\t5", "\t6\t7\t8\t9\t\\N"), row}, true),
+              Marks({true, false, false, false, false, false, false, true, true}));
+    EXPECT_EQ(twins({row, changed("02:05", "02:06")}, true), Marks({false, false}));
+    EXPECT_EQ(twins({row, changed("02:05", "02:06")}, false), Marks({true, true}));
+}
+
 TEST(UsageBatches, SayWhatIsWrongWithThem) {
     const std::string id = std::string(32, 'a') + " 1 2";
     const UsageEntry good{"1-1", {{"batch", id}, {"sealed", "12"}, {"keys", "k\tt\n"}, {"rows", ""}, {"more", ""}}};
