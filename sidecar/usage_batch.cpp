@@ -1,7 +1,6 @@
 #include "sidecar/usage_batch.hpp"
 
 #include <algorithm>
-#include <functional>
 #include <optional>
 
 #include "core/decimal.hpp"
@@ -34,23 +33,11 @@ Result<std::size_t> lines_in(const UsageEntry& entry, std::string_view name, std
     return count;
 }
 
-std::string_view take_columns(std::string_view& row, std::size_t count) {
+std::string_view first_columns(std::string_view line, int count) {
     std::size_t end = 0;
     while (count-- > 0)
-        end = row.find('\t', end) + 1;
-    const std::string_view columns = row.substr(0, end);
-    row.remove_prefix(end);
-    return columns;
-}
-
-// A hash of what says where a row counts: user_id and key_id; minute; endpoint, model and status.
-std::size_t place_of(std::string_view row, bool by_minute) {
-    constexpr std::size_t kFactor = 0x9E3779B97F4A7C15;  // the order of the parts matters
-    const std::hash<std::string_view> hash;
-    std::size_t place = hash(take_columns(row, 2));
-    const std::string_view minute = take_columns(row, 1);
-    if (by_minute) place = place * kFactor + hash(minute);
-    return place * kFactor + hash(take_columns(row, 3));
+        end = line.find('\t', end) + 1;
+    return line.substr(0, end);
 }
 
 }  // namespace
@@ -108,21 +95,33 @@ Result<UsageBatch> batch_of(const UsageEntry& entry) {
     return batch;
 }
 
-std::vector<bool> find_twins(std::span<const UsageBatch> batches, bool by_minute) {
-    std::vector<std::pair<std::size_t, std::size_t>> places;  // and which row
-    for (const UsageBatch& batch : batches) {
-        for (std::size_t begin = 0; begin < batch.rows.size();) {
-            const std::size_t end = batch.rows.find('\n', begin);
-            places.emplace_back(place_of(batch.rows.substr(begin, end - begin), by_minute), places.size());
-            begin = end + 1;
+std::vector<UsageRow> rows_in_order(std::span<const UsageBatch> batches, bool by_minute) {
+    std::vector<UsageRow> rows;
+    for (std::size_t i = 0; i < batches.size(); ++i) {
+        for (std::string_view lines = batches[i].rows; !lines.empty();) {
+            const std::size_t end = lines.find('\n') + 1;
+            rows.push_back({lines.substr(0, end), i});
+            lines.remove_prefix(end);
         }
     }
-    std::sort(places.begin(), places.end());
-    std::vector<bool> twins(places.size());
-    for (std::size_t i = 1; i < places.size(); ++i) {
-        if (places[i - 1].first == places[i].first) twins[places[i - 1].second] = twins[places[i].second] = true;
+    std::sort(rows.begin(), rows.end(), [](const UsageRow& a, const UsageRow& b) { return a.line < b.line; });
+    constexpr int kKey = 2;
+    constexpr int kStatus = 6;
+    for (std::size_t i = 1; i < rows.size(); ++i) {
+        const std::string_view place = first_columns(rows[i].line, by_minute ? kStatus : kKey);
+        if (rows[i - 1].line.starts_with(place)) rows[i - 1].twin = rows[i].twin = true;
     }
-    return twins;
+    return rows;
+}
+
+std::string_view RowLines::next() {
+    piece_.clear();
+    for (; !rows_.empty() && piece_.size() < NumberedLines::kPieceBytes; rows_ = rows_.subspan(1)) {
+        piece_ += std::to_string(rows_.front().batch);
+        piece_ += rows_.front().twin ? "\tt\t" : "\tf\t";
+        piece_ += rows_.front().line;
+    }
+    return piece_;
 }
 
 std::string_view NumberedLines::next() {
@@ -134,7 +133,6 @@ std::string_view NumberedLines::next() {
             if (piece_.size() >= kPieceBytes) return piece_;
             const std::size_t end = std::min(lines.find('\n'), lines.size() - 1) + 1;
             piece_ += before;
-            if (!marks_.empty()) piece_ += marks_[line_++] ? "t\t" : "f\t";
             piece_ += lines.substr(0, end);
             lines.remove_prefix(end);
         }

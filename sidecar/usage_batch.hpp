@@ -42,10 +42,29 @@ Result<UsageBatch> batch_of(const UsageEntry& entry);
 // Lines of `text`, each with `columns` columns, so that COPY reads exactly these. Error: what is wrong with them.
 Result<std::size_t> count_lines(std::string_view text, std::size_t columns);
 
-// Of each row of the batches, in their order: whether another one may count in the same row of usage_records. Without
-// `by_minute` rows are twins although their minutes differ, as in a bucket of many minutes. A hash of their text is compared: it
-// may call rows twins that are none, and overlooks those that are spelled in two ways, as nginx never does.
-std::vector<bool> find_twins(std::span<const UsageBatch> batches, bool by_minute);
+// A line of a batch's rows.
+struct UsageRow {
+    std::string_view line;
+    std::size_t batch = 0;  // which of the batches
+    bool twin = false;      // another one may count in the same row of usage_records
+};
+
+// All rows, in the order of their bytes, which is nearly that of keys: so Postgres has little to sort. Rows are twins when they
+// say the same up to the status; without `by_minute`, as in a bucket of many minutes, when they are of the same key. So some are
+// called twins that are none, and some overlooked that are spelled in two ways, as nginx never does.
+std::vector<UsageRow> rows_in_order(std::span<const UsageBatch> batches, bool by_minute);
+
+// The rows, each with the batch's number and `t` or `f` for twin before it, in pieces as NumberedLines has them.
+class RowLines {
+  public:
+    explicit RowLines(std::span<const UsageRow> rows) : rows_(rows) {}
+    // The next piece, valid until the next call; empty: the end.
+    std::string_view next();
+
+  private:
+    std::span<const UsageRow> rows_;  // what is left
+    std::string piece_;
+};
 
 // The lines of many texts, each with a number and a TAB before it, in pieces of about kPieceBytes.
 class NumberedLines {
@@ -53,16 +72,12 @@ class NumberedLines {
     static constexpr std::size_t kPieceBytes = std::size_t{128} * 1024;
 
     void add(std::size_t number, std::string_view lines) { texts_.emplace_back(number, lines); }
-    // One mark for each line of all texts: `t` or `f` and a TAB after the number.
-    void mark(std::vector<bool> marks) { marks_ = std::move(marks); }
     // The next piece, valid until the next call; empty: the end.
     std::string_view next();
 
   private:
     std::vector<std::pair<std::size_t, std::string_view>> texts_;  // what is left of each
     std::size_t at_ = 0;
-    std::vector<bool> marks_;  // empty: none
-    std::size_t line_ = 0;     // of all texts
     std::string piece_;
 };
 

@@ -45,7 +45,7 @@ class UsageWriter {
     Report apply(std::span<const UsageBatch> batches);
 
   private:
-    Report attempt(std::span<const UsageBatch> batches, const std::vector<bool>& twins);
+    Report attempt(std::span<const UsageBatch> batches, std::span<const UsageRow> rows);
 
     Postgres& postgres_;
     std::string from_there_on_;  // what the server does when it has the rows

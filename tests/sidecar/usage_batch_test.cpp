@@ -40,37 +40,43 @@ TEST(UsageLines, AreNumberedInPieces) {
     EXPECT_GT(pieces, 1U);
 }
 
-TEST(UsageLines, AreMarked) {
-    NumberedLines lines;
-    lines.add(0, "a\nb\n");
-    lines.add(1, "");
-    lines.add(2, "c\n");
-    lines.mark({false, true, true});
-    EXPECT_EQ(lines.next(), "0\tf\ta\n0\tt\tb\n2\tt\tc\n");
+std::string copied(const std::vector<std::string>& texts, bool by_minute) {
+    std::vector<UsageBatch> batches(texts.size());
+    for (std::size_t i = 0; i < texts.size(); ++i)
+        batches[i].rows = texts[i];
+    const std::vector<UsageRow> rows = rows_in_order(batches, by_minute);
+    RowLines lines(rows);
+    std::string all;
+    for (std::string_view piece = lines.next(); !piece.empty(); piece = lines.next())
+        all += piece;
+    return all;
 }
 
-TEST(UsageTwins, AreRowsThatCountInOnePlace) {
-    const std::string row = "alice\tk1\t02:05\tchat\tgpt\tsuccess\t1\t2\t3\t4\t5\n";
-    const auto changed = [&row](const std::string& from, const std::string& to) {
-        std::string other = row;
+TEST(UsageRows, AreInOrderAndTwinsAreMarked) {
+    const std::string alice = "alice\tk1\t02:05\tchat\tgpt\tsuccess\t1\t2\t3\t4\t5\n";
+    const std::string bob = "bob\tk2\t02:05\tchat\tgpt\tsuccess\t1\t2\t3\t4\t5\n";
+    const auto changed = [&alice](const std::string& from, const std::string& to) {
+        std::string other = alice;
         return other.replace(other.find(from), from.size(), to);
     };
-    const std::string alone = changed("alice", "bob") + changed("k1", "k2") + changed("chat", "gpt") +
-                              changed("gpt", "chat") + changed("success", "error") + changed("alice\tk1", "k1\talice");
-    const auto twins = [](const std::vector<std::string>& texts, bool by_minute) {
-        std::vector<UsageBatch> batches(texts.size());
-        for (std::size_t i = 0; i < texts.size(); ++i)
-            batches[i].rows = texts[i];
-        return find_twins(batches, by_minute);
-    };
-    using Marks = std::vector<bool>;
-    EXPECT_EQ(twins({}, true), Marks());
-    EXPECT_EQ(twins({row + alone}, true), Marks(7));
-    EXPECT_EQ(twins({row + row}, true), Marks({true, true}));
-    EXPECT_EQ(twins({row, alone, "", changed("\t1\t2\t3\t4\t5", "\t6\t7\t8\t9\t\\N"), row}, true),
-              Marks({true, false, false, false, false, false, false, true, true}));
-    EXPECT_EQ(twins({row, changed("02:05", "02:06")}, true), Marks({false, false}));
-    EXPECT_EQ(twins({row, changed("02:05", "02:06")}, false), Marks({true, true}));
+    EXPECT_EQ(copied({}, true), "");
+    EXPECT_EQ(copied({bob, "", alice}, true), "2\tf\t" + alice + "0\tf\t" + bob);
+    EXPECT_EQ(copied({alice + alice}, true), "0\tt\t" + alice + "0\tt\t" + alice);
+    const std::string more = changed("\t1\t2\t3\t4\t5", "\t6\t7\t8\t9\t\\N");
+    EXPECT_EQ(copied({more, bob, alice}, true), "2\tt\t" + alice + "0\tt\t" + more + "1\tf\t" + bob);
+    for (const std::string& other : {changed("alice", "al"), changed("k1", "k10"), changed("02:05", "02:06"),
+                                     changed("chat", "chats"), changed("gpt", "gpt-4"), changed("success", "error")}) {
+        EXPECT_EQ(copied({alice, other}, true).find("\tt\t"), std::string::npos) << other;
+    }
+    EXPECT_EQ(copied({alice, changed("02:05", "02:06")}, false).find("\tf\t"), std::string::npos);
+    EXPECT_EQ(copied({alice, changed("k1", "k10")}, false).find("\tt\t"), std::string::npos);
+}
+
+TEST(UsageRows, ComeInPieces) {
+    std::string many;
+    while (many.size() < 2 * NumberedLines::kPieceBytes)
+        many += "a\tk\tm\te\tm\ts\t1\t2\t3\t4\t5\n";
+    EXPECT_EQ(copied({many}, true).size(), many.size() / 22 * 26);
 }
 
 TEST(UsageBatches, SayWhatIsWrongWithThem) {
