@@ -156,8 +156,9 @@ class Chaos:
             self.note(f"Redis: {error}")
 
     def cut_connections(self):
-        self.note("proxy: closes all connections")
-        self.parts.proxy.close_all()
+        reset = self.rng.random() < 0.5        # on TCP
+        self.note(f"proxy: {'resets' if reset else 'closes'} all connections")
+        self.parts.proxy.close_all(reset)
 
     def spoil_replies(self):
         seconds = self.rng.uniform(0.5, 3)

@@ -44,7 +44,8 @@ class Weather(Chaos):
         proxy.at_random({swap_alike(): common, previous(): common}, seed=rng.random(), command="HMGET")
         proxy.at_random({drop(): common, duplicate(): common, delay(0, 0.5): common}, command="MESSAGE")
         proxy.at_random({delay(0, 0.15): 2 * common, split_anywhere(): 2 * common, split(1): rare, swap(): rare, drop(): rare,
-                         duplicate(): rare, inject(FORGED): rare, cut_anywhere(): rare, close(): rare, black_hole(): rare / 4})
+                         duplicate(): rare, inject(FORGED): rare, cut_anywhere(): rare, close(): rare, close(reset=True): rare,
+                         cut_anywhere(reset=True): rare, black_hole(): rare / 4})
 
     def spoil_replies(self):
         seconds, times = self.rng.uniform(0.5, 3), self.rng.choice((3, 10, 20))
