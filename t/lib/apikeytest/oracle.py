@@ -2,9 +2,12 @@
 served under another user's identity, and none may contradict what was in force (ledger.py)."""
 
 import collections
+import contextlib
 import multiprocessing
+import os
 import secrets
 import signal
+import stat
 import time
 
 from .bulk import BulkClient
@@ -106,7 +109,7 @@ def run_clients(nginx, keys, bogus, requests, seed, processes=3, connections=24,
     if http2 < 1:
         jobs += [job(Client, n, int(requests * (1 - http2)) // processes, connections) for n in range(processes)]
     jobs += [job(BulkClient, "bulk", bulk, BULK_CONNECTIONS)] if bulk else []
-    with context.Pool(len(jobs) + 1, signal.signal, (signal.SIGTERM, signal.SIG_DFL)) as pool:
+    with context.Pool(len(jobs) + 1, become_a_process_of_its_own) as pool:
         changes = pool.apply_async(run_leader) if leader else None
         results = pool.starmap(run_one, jobs, 1)
         _over.set()
@@ -117,6 +120,16 @@ def run_clients(nginx, keys, bogus, requests, seed, processes=3, connections=24,
         leader.ledger = changes[0]
         judge_afterwards(changes, [record for _, _, records in results for record in records], tally, examples)
     return tally, examples
+
+
+def become_a_process_of_its_own():
+    """Lets go of the sockets that it was born with: what the proxy closes is closed, and who it refuses refused."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for number in map(int, os.listdir("/proc/self/fd")):
+        with contextlib.suppress(OSError):             # the folder itself, which is closed again
+            if stat.S_ISSOCK(os.fstat(number).st_mode):
+                os.dup2(nothing, number)
 
 
 def run_leader():

@@ -19,6 +19,7 @@ NEVER = (WRONG_IDENTITY, OUT_OF_FORCE, BOGUS_PASSED, VALID_REFUSED, UNEXPECTED)
 CHANGING = "a key that changes"            # judged afterwards
 CLOSED = "closed without an answer"        # fair where workers end (RFC 9112 9.3.1): a client asks again
 
+OVER_HTTP2 = "of them over HTTP/2"
 BATCH_SIZES = (1, 1, 2, 3, 4, 5, 6, 8, 50)     # pipelined requests
 
 
@@ -170,6 +171,7 @@ class StreamClient(Client):
             del asked[stream]
             self.tally["left early"] += 1
         connection.wait(*asked)
+        self.tally[OVER_HTTP2] += sum(stream in connection.responses for stream in asked)
         for stream, key in asked.items():
             response = connection.responses.pop(stream, None)
             unanswered = CLOSED if self.job.ends and connection.closed else UNEXPECTED
