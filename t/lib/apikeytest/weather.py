@@ -9,6 +9,7 @@ import signal
 from .chaos_events import Chaos
 from .faults import (black_hole, close, cut_anywhere, delay, drop, duplicate, inject, previous, split, split_anywhere, swap,
                      swap_alike)
+from .process import wait_for
 from .resp import RedisError
 
 FORGED = b"*7\r\n" + b"$1\r\nx\r\n" * 7
@@ -32,6 +33,19 @@ class Weather(Chaos):
             self.cut_apikeyd_off: (1, "link"),
             self.end_postgres: (1, "postgres"), self.kill_backends: (1, "postgres")}
         self.calm()
+
+    def mend(self, now):
+        """Half of the time Redis is given the time to be filled again, which is long on a busy machine: where it never is, all is 503."""
+        super().mend(now)
+        needed = {"redis", "link", "apikeyd", "postgres"}
+        if not needed & set(self.undo) and self.rng.random() < 0.5:
+            wait_for(self.redis_proves_itself, 10, 0.1)
+
+    def redis_proves_itself(self):
+        try:
+            return (self.parts.redis.epoch() or "").startswith(self.parts.redis.run_id())
+        except (OSError, RedisError):
+            return False
 
     def calm(self):
         self.spoil(1)
