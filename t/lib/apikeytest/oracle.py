@@ -24,8 +24,9 @@ events { worker_connections 1024; }
 http {
     %HTTP%
     access_log off;
-    api_key_zone  keys:1m;
+    api_key_zone  keys:16m;
     api_key_redis %REDIS% timeout=%TIMEOUT%;
+    api_key_usage_interval 10s;            # few batches: each goes through the proxy again after every fault
     keepalive_requests 1000000;
     upstream api { server unix:%DIR%/api.sock; keepalive 64; }
     server {
