@@ -22,8 +22,9 @@ def text_for(user, key_id, scopes):
 class Owner:
     def __init__(self, postgres, redis, keys, seed, bound, ledger=None):
         """`keys` change, at random. `bound`: for so many seconds after Redis has a change a worker that cannot hear of it may go by
-        what was before (valid + stale). `ledger`: of who owned them before."""
-        self.postgres, self.keys, self.bound, self.ledger = postgres, keys, bound, ledger
+        what was before (valid + stale). `ledger`: of who owned them before; nobody is asked about who asked before this moment."""
+        self.postgres, self.keys, self.bound = postgres, keys, bound
+        self.ledger = ledger and ledger.since(time.monotonic())
         self.redis = redis.for_another_process()
         self.rng = random.Random(seed)
         self.confirmed = self.unconfirmed = 0
@@ -37,7 +38,6 @@ class Owner:
         self.connect()
         if self.ledger is None:
             self.ledger = Ledger({key.id: self.what_is(key) for key in self.keys})
-        self.ledger = self.ledger.since(time.monotonic())
         while not is_over():
             unsettled = [key for key in self.keys if key.id in self.unsettled]
             self.change(self.rng.choice(unsettled if unsettled and self.rng.random() < 0.3 else self.keys))
