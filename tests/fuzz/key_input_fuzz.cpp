@@ -65,8 +65,9 @@ std::optional<std::uint64_t> quantity(const std::string& text, const std::regex&
     const std::size_t unit = parts[2].length() == 0 ? 0 : units.find(parts[2].str()[0]);
     std::uint64_t number = 0;
     for (const char digit : parts[1].str()) {
-        number = number * 10 + static_cast<std::uint64_t>(digit - '0');
-        if (number > most / factors[unit]) return std::nullopt;
+        const auto value = static_cast<std::uint64_t>(digit - '0');
+        if (number > (most / factors[unit] - value) / 10) return std::nullopt;
+        number = number * 10 + value;
     }
     return number * factors[unit];
 }

@@ -187,7 +187,7 @@ class Worker {
         const auto how = below(4);
         if (how == 0) server_.replies.erase(place);
         if (how == 1) server_.replies.insert(place, std::string(*place));
-        if (how == 2) std::swap(*place, server_.replies.back());
+        if (how == 2) std::swap(*place, server_.replies[below(server_.replies.size())]);
         if (how < 3) ++slips_;
         if (how < 3 || place->empty()) return;
         ++forged_;

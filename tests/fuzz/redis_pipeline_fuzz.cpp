@@ -1,5 +1,5 @@
-// Replies of Redis as the pipeline reads them, against plain hiredis: what is whole is read the same however it is cut, what is
-// damaged is never read as something else, and none of it costs more than the limits say. The last bytes choose; the rest is
+// Replies of Redis as the pipeline reads them, against plain hiredis and against the protocol by its letter: what is whole is read
+// the same however it is cut, what is damaged is never read as something else, and none of it costs more than the limits say. The last bytes choose; the rest is
 // the stream, or says how to make one.
 #include "core/redis/pipeline.hpp"
 
@@ -7,6 +7,7 @@
 
 #include "tests/core/reply_streams.hpp"
 #include "tests/fuzz/fuzz.hpp"
+#include "tests/fuzz/strict_replies.hpp"
 
 namespace apikey::test {
 namespace {
@@ -15,15 +16,28 @@ constexpr redis::Pipeline::Limits kNarrow{.unparsed_bytes = 8192, .reply_bytes =
 constexpr std::size_t kSlice = 4096;  // both as in LookupSession
 constexpr std::size_t kMostMemory = std::size_t{64} * 1024;
 
+// What the protocol's letter has is read, and nothing behind the first damage.
+void check_letter(const std::string& stream, const Replies& ours, bool failed) {
+    const StrictReplies strict(stream);
+    if (strict.end == StrictReplies::End::unclear) return;
+    if (strict.end == StrictReplies::End::whole) {
+        EXPECT_EQ(ours, strict.replies);
+        EXPECT_FALSE(failed);
+    }
+    ASSERT_LE(ours.size(), strict.replies.size()) << "it read what is damaged";
+}
+
 // It may refuse earlier than hiredis.
 void check_damaged(const std::string& stream, FuzzedDraw& draw) {
     Replies ours = from_pipeline(stream, draw);
     const Replies theirs = from_hiredis(stream);
-    if (ours.empty() || ours.back() != "failed") {
+    const bool failed = !ours.empty() && ours.back() == "failed";
+    if (failed) ours.pop_back();
+    check_letter(stream, ours, failed);
+    if (!failed) {
         EXPECT_EQ(ours, theirs);
         return;
     }
-    ours.pop_back();
     ASSERT_LE(ours.size(), theirs.size());
     for (std::size_t n = 0; n < ours.size(); ++n)
         ASSERT_EQ(ours[n], theirs[n]);

@@ -21,7 +21,7 @@ std::string hex_of(char byte) {
     return {kDigits[value / 16], kDigits[value % 16]};
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
     std::string yaml = "\"";
     for (const char c : text) {
         const bool control = (c >= 0 && c < ' ') || c == '\x7f';
@@ -57,7 +57,7 @@ std::string price_text(std::int64_t price) {
 std::string prices_of(const Settings& settings) {
     std::string yaml;
     for (const auto& [model, price] : settings.usage_prices)
-        yaml += (yaml.empty() ? "" : ", ") + quoted(model) + ": {input: " + price_text(price.input) +
+        yaml += (yaml.empty() ? "" : ", ") + in_quotes(model) + ": {input: " + price_text(price.input) +
                 ", output: " + price_text(price.output) + "}";
     return "{" + yaml + "}";
 }
@@ -66,17 +66,17 @@ std::string prices_of(const Settings& settings) {
 std::string yaml_of(const Settings& settings) {
     constexpr std::array kLevels = {"debug", "info", "warn", "error"};
     constexpr std::array kFormats = {"text", "json"};
-    std::string yaml = "postgres: " + quoted(settings.postgres) + "\nredis: " + quoted(url_of(settings.redis)) +
-                       "\nlisten: " + quoted("unix:" + settings.listen) + "\n";
+    std::string yaml = "postgres: " + in_quotes(settings.postgres) + "\nredis: " + in_quotes(url_of(settings.redis)) +
+                       "\nlisten: " + in_quotes("unix:" + settings.listen) + "\n";
     const auto if_given = [&](const char* name, const std::string& value) {
-        if (!value.empty()) yaml += name + (": " + quoted(value)) + "\n";
+        if (!value.empty()) yaml += name + (": " + in_quotes(value)) + "\n";
     };
     if_given("redis_password_file", settings.redis_password_file);
     if_given("redis_ca_file", settings.redis_ca_file);
     if_given("redis_prefix", settings.redis_prefix);
     if_given("secret_file", settings.secret_file);
-    yaml += "listen_mode: " + quoted(octal(settings.listen_mode)) + "\nkeys: {prefix: " + quoted(settings.key_prefix) +
-            "}\n";
+    yaml += "listen_mode: " + in_quotes(octal(settings.listen_mode)) +
+            "\nkeys: {prefix: " + in_quotes(settings.key_prefix) + "}\n";
     yaml += "usage: {bucket: " + format_duration(settings.usage_bucket) + ", prices: " + prices_of(settings);
     if (settings.usage_keep.count() != 0) yaml += ", keep: " + format_duration(settings.usage_keep);
     yaml += "}\nflush: {interval: " + format_duration(settings.flush_interval) +

@@ -77,13 +77,14 @@ std::string draw_stream(FuzzedDataProvider& data, std::vector<std::string>& chan
 
 // Anybody's payload: what reads as one says no more than it.
 void check_words(const std::string& payload) {
-    if (const auto change = redis::parse_change(Exact(payload))) {
+    const Exact exact(payload);
+    if (const auto change = redis::parse_change(exact)) {
         const std::string text = redis::format_change(change->key ? to_hex_string(*change->key) : "", change->receipt);
         const auto again = redis::parse_change(text);
         ASSERT_TRUE(again && again->key == change->key && again->receipt == change->receipt);
         EXPECT_EQ(payload.substr(0, payload.find(' ')), text.substr(0, text.find(' ')));
     }
-    if (const auto confirmation = redis::parse_confirmation(Exact(payload))) {
+    if (const auto confirmation = redis::parse_confirmation(exact)) {
         EXPECT_NE(confirmation->receipt, redis::kNobodyWaits);
         const std::string text = redis::format_confirmation(confirmation->worker, confirmation->receipt);
         EXPECT_EQ(payload.substr(0, payload.find(' ')), text.substr(0, text.find(' ')));
