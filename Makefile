@@ -87,7 +87,7 @@ soak: all ## everything at once for SECONDS=600: clients, revocations, reloads, 
 outages: all ## usage for SECONDS=600 with Redis down for half of it, Postgres for the other half: memory stays flat
 	@APIKEY_BUILD=$(CURDIR)/$(DIR) SECONDS=$(or $(SECONDS),600) tests/outages
 
-fuzz: packages ## every target of tests/fuzz (or TARGETS='bearer settings') for SECONDS=60, with clang's libFuzzer and sanitizers, under build-fuzz/
+fuzz: packages ## every target of tests/fuzz (TARGETS='bearer settings': these) for SECONDS=60, with libFuzzer and sanitizers
 	@build-aux/install-packages packages-fuzz
 	@cmake -G Ninja -S . -B build-fuzz --log-level=WARNING -DPARTS=fuzz -DCMAKE_C_COMPILER=clang-19 -DCMAKE_CXX_COMPILER=clang++-19
 	@ninja -C build-fuzz --quiet $(TARGETS:%=%_fuzz)
