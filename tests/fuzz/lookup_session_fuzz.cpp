@@ -177,7 +177,7 @@ class Worker {
             server_.replies.erase(server_.replies.begin());
         }
         const std::size_t cut = below(8) == 0 ? below(bytes.size() + 1) : 0;
-        server_.replies.insert(server_.replies.begin(), bytes.substr(bytes.size() - cut));
+        if (cut > 0) server_.replies.insert(server_.replies.begin(), bytes.substr(bytes.size() - cut));
         feed(bytes.substr(0, bytes.size() - cut), nullptr);
     }
     void spoil() {
