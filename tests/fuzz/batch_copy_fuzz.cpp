@@ -1,6 +1,7 @@
 // Usage on its way to COPY, with a Postgres (FUZZ_POSTGRES is its connection string; tests/fuzz/run starts one): what nginx writes
 // is taken, and what is accepted means there what it means to copy_reader.hpp, or is refused for its content, so that a batch is
 // buried and not tried for ever. Nothing of it touches its neighbours. The tables are the ones that apikeyd copies into.
+#include <algorithm>
 #include <cstdlib>
 #include <iostream>
 
@@ -18,10 +19,10 @@ const std::string kNeighbourKey = std::string(kKeyId) + "\t2026-11-28T02:05:07.1
 
 // Numbers and times as our writer writes them; texts as bytes. What is rolled back still takes room, until it is truncated.
 constexpr int kTruncateEvery = 1'000;
-const std::string kCopy = std::string("BEGIN; COPY pg_temp.apikey_row (batch, ") + usage::kRowColumns +
+const std::string kCopy = std::string("BEGIN; COPY pg_temp.apikey_row (batch, twin, ") + usage::kRowColumns +
                           ") FROM STDIN; COPY pg_temp.apikey_key (batch, " + usage::kKeyColumns + R"() FROM STDIN;
 SELECT batch, user_id, key_id, to_char(minute, 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), endpoint, model, status, requests, tokens_in, tokens_out,
-    tokens_cached, cost FROM pg_temp.apikey_row ORDER BY ctid;
+    tokens_cached, cost FROM pg_temp.apikey_row;
 SELECT batch, key_id, to_char(last_used, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') FROM pg_temp.apikey_key ORDER BY ctid; ROLLBACK)";
 
 Postgres& postgres() {
@@ -49,6 +50,7 @@ std::vector<CopyFields> fields_of(const PgResult& result) {
                 line.emplace_back(cell(result, row, column));
         }
     }
+    std::sort(lines.begin(), lines.end());  // they are copied in an order of their own
     return lines;
 }
 
@@ -58,11 +60,13 @@ struct Copied {
 };
 
 Copied copy(std::string_view row_lines, std::string_view key_lines) {
-    NumberedLines numbered_rows;
+    std::vector<UsageBatch> batches(2);
+    batches[0].rows = row_lines;
+    batches[1].rows = kNeighbour;
+    const std::vector<UsageRow> in_order = rows_in_order(batches, true);
+    RowLines numbered_rows(in_order);
     NumberedLines numbered_keys;
-    numbered_rows.add(0, row_lines);
     numbered_keys.add(0, key_lines);
-    numbered_rows.add(1, kNeighbour);
     numbered_keys.add(1, kNeighbourKey);
     static int copies = 0;
     if (++copies % kTruncateEvery == 0) postgres().execute("TRUNCATE pg_temp.apikey_row, pg_temp.apikey_key");
@@ -84,6 +88,7 @@ std::vector<CopyFields> with_neighbour(std::vector<CopyFields> ours, const std::
     CopyFields other = read_copy_lines(neighbour)->front();
     other.insert(other.begin(), "1");
     ours.push_back(other);
+    std::sort(ours.begin(), ours.end());
     return ours;
 }
 
@@ -91,6 +96,7 @@ std::vector<CopyFields> with_neighbour(std::vector<CopyFields> ours, const std::
 std::vector<CopyFields> texts_only(std::vector<CopyFields> lines) {
     for (CopyFields& line : lines)
         if (line.front() == "0" && line.size() == kRowFields + 1) line = {line[0], line[1], line[4], line[5], line[6]};
+    std::sort(lines.begin(), lines.end());
     return lines;
 }
 
