@@ -3,7 +3,7 @@
 # Variables: BUILD=release|sanitize   NGINX_SRC=dir (an nginx source tree instead of Debian's nginx-dev)
 #            T='t/a.t t/b.t' (make test: only these)   ONCE=1 (make demo: stop after the tour)
 #            ROWS='cached redis' SECONDS=5 ROUNDS=5 REVOCATIONS=1000 (make bench: see bench/README.md)
-#            SECONDS=60 (make fuzz: for each target)   SECONDS=60 SEEDS='1 2 3' COUNT=20 (make chaos)
+#            SECONDS=60 TARGETS='bearer settings' (make fuzz: for each of these)   SECONDS=60 SEEDS='1 2 3' COUNT=20 (make chaos)
 #            REQUESTS=1000000 SEED=hex (make oracle)   SECONDS=600 SEED=hex (make soak)
 SHELL := /bin/bash
 BUILD ?= release
@@ -94,11 +94,11 @@ soak: all ## the same for SECONDS=600, where only Redis and Postgres are killed:
 outages: all ## usage for SECONDS=600 with Redis down for half of it, Postgres for the other half: memory stays flat
 	@APIKEY_BUILD=$(CURDIR)/$(DIR) SECONDS=$(or $(SECONDS),600) tests/outages
 
-fuzz: packages ## every target of tests/fuzz for SECONDS=60, with clang's libFuzzer and sanitizers, under build-fuzz/
+fuzz: packages ## every target of tests/fuzz (TARGETS='bearer settings': these) for SECONDS=60, with libFuzzer and sanitizers
 	@build-aux/install-packages packages-fuzz
 	@cmake -G Ninja -S . -B build-fuzz --log-level=WARNING -DPARTS=fuzz -DCMAKE_C_COMPILER=clang-19 -DCMAKE_CXX_COMPILER=clang++-19
-	@ninja -C build-fuzz --quiet
-	@tests/fuzz/run build-fuzz $(or $(SECONDS),60)
+	@ninja -C build-fuzz --quiet $(TARGETS:%=%_fuzz)
+	@tests/fuzz/run build-fuzz $(or $(SECONDS),60) $(TARGETS)
 
 check: $(DIR)/build.ninja ## clang-format and clang-tidy
 	@clang-format-19 --dry-run -Werror $(SOURCES)
