@@ -6,7 +6,7 @@
 //   an answer     to a question of before its key's last invalidation is not stored
 //   every state   is sound
 //
-// Hazards: C1.
+// Hazards: C1
 #include <gtest/gtest.h>
 
 #include <map>

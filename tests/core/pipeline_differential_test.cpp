@@ -120,7 +120,7 @@ Replies from_pipeline(const std::string& stream, Random& random) {
     return replies;
 }
 
-// R13
+// Hazards: R13
 TEST(PipelineDifferential, AgreesWithHiredisOnWhatIsWhole) {
     Random random(15);
     for (int i = 0; i < kStreams; ++i) {
@@ -129,7 +129,8 @@ TEST(PipelineDifferential, AgreesWithHiredisOnWhatIsWhole) {
     }
 }
 
-// R12: on damaged streams it may refuse earlier, but never reads something else.
+// On damaged streams it may refuse earlier, but never reads something else.
+// Hazards: R12
 TEST(PipelineDifferential, IsNeverMoreLenientThanHiredis) {
     Random random(16);
     int refused = 0;

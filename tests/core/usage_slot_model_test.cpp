@@ -6,7 +6,7 @@
 //   a sealed batch    never changes, is no larger than it may be, and is freed in order
 //   every state       is sound
 //
-// Hazards: U1, U5, U6.
+// Hazards: U1, U5, U6
 #include <gtest/gtest.h>
 
 #include <array>
