@@ -2,6 +2,7 @@
 # Every number of docs/hazards.md has a test or a sentence that says why not, and no test names a number that is not there.
 
 import pathlib
+import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -12,8 +13,8 @@ from lib.apikeytest.tap import Tap                                              
 
 t = Tap()
 listed, found = hazard_list.hazards(), hazard_list.headers()
-t.is_(len(listed), sum(line[:3] in ("| P", "| N", "| R", "| G", "| S", "| C", "| V", "| X", "| D", "| U")
-                       for line in hazard_list.LIST.read_text(encoding="utf-8").splitlines()), "the list was read")
+rows = re.findall(r"^\| *[A-Z]\d+ *\|", hazard_list.LIST.read_text(encoding="utf-8"), re.M)
+t.ok(len(listed) == len(rows) > 150, "the list was read", len(listed), len(rows))
 wrong = hazard_list.mistakes(listed, found)
 t.is_(wrong, [], "each number has a test or a sentence, each header has numbers of the list")
 t.ok(all(case.name or (ROOT / case.file).exists() for cases in found.covering.values() for case in cases), "the tests are there")
