@@ -3,6 +3,7 @@
 # Variables: BUILD=release|sanitize   NGINX_SRC=dir (an nginx source tree instead of Debian's nginx-dev)
 #            T='t/a.t t/b.t' (make test: only these)   ONCE=1 (make demo: stop after the tour)
 #            ROWS='cached redis' SECONDS=5 ROUNDS=5 REVOCATIONS=1000 (make bench: see bench/README.md)
+#            NUMBERS='R3 N1' (make hazards: only these)
 #            SECONDS=60 TARGETS='bearer settings' (make fuzz: for each of these)   SECONDS=60 SEEDS='1 2 3' COUNT=20 (make chaos)
 #            REQUESTS=1000000 SEED=hex (make oracle)   SECONDS=600 SEED=hex (make soak)
 SHELL := /bin/bash
@@ -40,7 +41,7 @@ endif
 
 SOURCES = $(shell git ls-files '*.cpp' '*.hpp' '*.c')
 
-.PHONY: all demo test outages bench oracle soak fuzz check format packages clean help choice_of_nginx testable_nginx benchable
+.PHONY: all demo test hazards outages bench oracle soak fuzz check format packages clean help choice_of_nginx testable_nginx benchable
 
 all: $(DIR)/build.ninja ## build the module, apikeyd and apikeyctl into build/
 	@ninja -C $(DIR) --quiet
@@ -66,6 +67,10 @@ demo: all ## a private Redis, Postgres, apikeyd and nginx under .run/, and a tou
 test: testable_nginx all ## every test; the last line says how many passed and failed
 	@command -v npm > /dev/null || build-aux/install-packages packages-node
 	@tests/run $(T)
+
+hazards: testable_nginx all ## what docs/hazards.md lists: a table of scenario, tests and result (NUMBERS='R3 N1': only these)
+	@command -v npm > /dev/null || build-aux/install-packages packages-node
+	@tests/hazards $(NUMBERS)
 
 testable_nginx:
 	@$(if $(NGINX_VERSION),build-aux/check-nginx "$(NGINX_SRC)" "$(TEST_NGINX_BINARY)")

@@ -1,6 +1,6 @@
 // The key cache against its model, by chance.
 //
-// Hazards: C1.
+// Hazards: C1
 #include "tests/core/key_cache_model.hpp"
 
 #include <random>

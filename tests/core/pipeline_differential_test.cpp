@@ -10,7 +10,7 @@ using Random = std::mt19937;
 
 constexpr int kStreams = 10'000;
 
-// R13
+// Hazards: R13
 TEST(PipelineDifferential, AgreesWithHiredisOnWhatIsWhole) {
     Random random(15);
     for (int i = 0; i < kStreams; ++i) {
@@ -19,7 +19,8 @@ TEST(PipelineDifferential, AgreesWithHiredisOnWhatIsWhole) {
     }
 }
 
-// R12: on damaged streams it may refuse earlier, but never reads something else.
+// On damaged streams it may refuse earlier, but never reads something else.
+// Hazards: R12
 TEST(PipelineDifferential, IsNeverMoreLenientThanHiredis) {
     Random random(16);
     int refused = 0;

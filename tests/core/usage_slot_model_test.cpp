@@ -1,6 +1,6 @@
 // A usage slot against its model, by chance.
 //
-// Hazards: U1, U5, U6.
+// Hazards: U1, U5, U6
 #include "tests/core/usage_slot_model.hpp"
 
 #include <random>

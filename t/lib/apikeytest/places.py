@@ -11,6 +11,7 @@ SANITIZED = os.environ.get("BUILD") == "sanitize"
 BUILD = pathlib.Path(os.environ.get("APIKEY_BUILD", REPO / ("build-sanitize" if SANITIZED else "build"))).resolve()
 NGINX = os.environ.get("TEST_NGINX_BINARY", "/usr/sbin/nginx")
 MODULE = os.path.abspath(os.environ.get("APIKEY_MODULE", BUILD / "ngx_http_api_key_module.so"))
+OTHER_LAYOUT = str(BUILD / "tests/other_layout/ngx_http_api_key_module.so")     # of the zone
 REDIS_SERVER = os.environ.get("TEST_REDIS_SERVER", "/usr/bin/redis-server")
 MIGRATIONS = REPO / "db" / "migrations"
 PARAMS = REPO / "conf" / "api_key_params"
