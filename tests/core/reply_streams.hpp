@@ -81,9 +81,21 @@ inline std::string describe(const redisReply* reply) {
     return all + ']';
 }
 
+// hiredis' own functions, but for arrays that the pipeline refuses anyway: it would reserve gigabytes for their first line.
+inline redisReplyObjectFunctions bounded(const redisReplyObjectFunctions& plain) {
+    static const auto create_array = plain.createArray;
+    redisReplyObjectFunctions functions = plain;
+    functions.createArray = [](const redisReadTask* task, int elements) -> void* {
+        return elements > 1 << 20 ? nullptr : create_array(task, elements);
+    };
+    return functions;
+}
+
 // Plain hiredis, given everything at once. "failed" at the end if it found an error.
 inline Replies from_hiredis(const std::string& stream) {
     const std::unique_ptr<redisReader, decltype(&redisReaderFree)> reader(redisReaderCreate(), redisReaderFree);
+    redisReplyObjectFunctions functions = bounded(*reader->fn);
+    reader->fn = &functions;
     redisReaderFeed(reader.get(), stream.data(), stream.size());
     Replies replies;
     for (;;) {
