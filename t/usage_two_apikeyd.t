@@ -17,13 +17,18 @@ with Test() as t:
     keys = [usage.make_key(pg, f"u{n}") for n in range(USERS)]
     first, second = t.apikeyd(pg, redis), t.apikeyd(pg, redis, wait=False)
     chance, slots, expected = random.Random(7), [Slot(n) for n in range(5)], 0
-    for _ in range(60):
-        batches = []
+
+    def batches_of(*some):
+        """20 of them, with all users and keys in any order."""
+        global expected
+        expected += 20 * USERS
         for _ in range(20):
             order = chance.sample(range(USERS), USERS)
-            batches.append(chance.choice(slots).batch(*[row(f"u{n}", keys[n]) for n in order],
-                                                      keys=[used(keys[n], "2026-11-28T02:05:07Z") for n in order]))
-        expected += 20 * USERS
+            yield chance.choice(some).batch(*[row(f"u{n}", keys[n]) for n in order],
+                                            keys=[used(keys[n], "2026-11-28T02:05:07Z") for n in order])
+
+    for _ in range(60):
+        batches = list(batches_of(*slots))
         again = chance.sample(batches, len(batches))
         ship(redis, *batches, *again)
         time.sleep(0.1)
@@ -32,17 +37,38 @@ with Test() as t:
     t.is_(len(redis("XINFO", "CONSUMERS", usage.STREAM, "apikeyd")), 2, "by two consumers")
     t.unlike(first.log() + second.log(), "deadlock", "no deadlock came through")
 
+    def locked():
+        lock = pg.connect()
+        lock.autocommit = False
+        lock.cursor().execute("LOCK TABLE usage_records IN ACCESS EXCLUSIVE MODE")
+        return lock
+
+    def are_handed_out_to(count):
+        return wait_for(lambda: len(redis("XPENDING", usage.STREAM, "apikeyd")[3] or []) == count, 5)
+
+    def both_wait():
+        return wait_for(lambda: pg.value("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'apikeyd usage' AND "
+                                         "wait_event_type = 'Lock'") == "2", 1)
+
+    # Each has batches of its own, of the same rows and keys, and they go on at the same moment.
+    for _ in range(3):
+        lock = locked()
+        for count in (1, 2):
+            ship(redis, *batches_of(slots[count]))
+            t.ok(are_handed_out_to(count), f"{count} of them have some")
+        both_wait()
+        lock.rollback()
+        t.ok(wait_for(lambda: is_empty(redis), 15), "the same rows at the same time")
+    t.must(requests(pg) == expected, "count once", requests(pg), expected)
+
     # Both are in the middle of the same batch: the first waits for the table, the second for the first.
-    lock = pg.connect()
-    lock.autocommit = False
-    lock.cursor().execute("LOCK TABLE usage_records IN ACCESS EXCLUSIVE MODE")
+    lock = locked()
     same = slots[0].batch(row("u0", keys[0], 1000))
     expected += 1000
     for count in (1, 2):
         ship(redis, same)
-        t.ok(wait_for(lambda: len(redis("XPENDING", usage.STREAM, "apikeyd")[3] or []) == count, 5), f"{count} of them have it")
-    wait_for(lambda: pg.value("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'apikeyd usage' AND "
-                              "wait_event_type = 'Lock'") == "2", 1)
+        t.ok(are_handed_out_to(count), f"{count} of them have it")
+    both_wait()
     lock.rollback()
     t.ok(wait_for(lambda: is_empty(redis), 15), "the same batch at the same time")
     t.must(requests(pg) == expected, "counts once", requests(pg), expected)
