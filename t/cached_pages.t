@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # proxy_cache in a protected location: every request is checked, also where the cache hits, and with $api_key_id in the key of
-# the cache nobody gets another's page.
+# the cache nobody gets another's page, also where somebody has looked at the variable before anybody was verified.
 # Hazards: N31
 
 from lib.apikeytest import Test, wait_for
@@ -24,6 +24,7 @@ http {
             proxy_cache     pages;
             proxy_cache_key "$scheme$proxy_host$request_uri $api_key_id";
             proxy_pass      http://%UPSTREAM%;
+            if ($api_key_id = "too early") { return 500; }
         }
         location /same/ {
             api_key         "test";

@@ -6,7 +6,7 @@ from lib.apikeytest import Gate, Test, wait_for
 
 with Test() as t:
     pg, redis = t.postgres(), t.redis()
-    alice, bob, carol, dave, erin = (t.key(user=user) for user in ("alice", "bob", "carol", "dave", "erin"))
+    alice, bob, carol, dave, erin, frank = (t.key(user=user) for user in ("alice", "bob", "carol", "dave", "erin", "frank"))
     proxy = t.redis_proxy(redis)
 
     def insert(key):
@@ -55,6 +55,16 @@ with Test() as t:
 
     hangs(first, "HSET", erin, insert, revoke)
     hangs(second, "EVAL", bob, revoke, restore)
+
+    # It does not hang, and another's lease begins in the moment before it writes: to try again is no way round that.
+    gate = Gate()
+    proxy.on_request("HSET", gate.hold, nth=1, containing=frank.hash)
+    insert(frank)
+    t.ok(wait_for(lambda: proxy.count("HSET", containing=frank.hash) > 0), "the leader is about to write")
+    redis("SET", "apikey:leader", "somebody else", "PX", 3000)
+    gate.open()
+    t.must(not wait_for(lambda: is_known(frank), 1), "under another's lease it writes nothing")
+    t.ok(wait_for(lambda: is_known(frank)), "when that has ended, what is missing is written")
 
     first.kill()
     revoke(carol)
