@@ -26,6 +26,7 @@ http {
             proxy_pass      http://%UPSTREAM%;
             if ($api_key_id = "too early") { return 500; }
         }
+        location = /metrics { api_key_metrics; }
         location /same/ {
             api_key         "test";
             api_key_require read;
@@ -49,7 +50,7 @@ with Test() as t:
     stranger, soon = t.key(), t.key(user="alice", scopes="read")
     redis, upstream = t.redis(keys=[alice, bob, carol, soon]), t.upstream()
     nginx = t.nginx(CONF, redis=redis, upstream=upstream)
-    wait_for(lambda: nginx.get("/warm", alice).status == 200)
+    t.ok(nginx.wait_watching(1) and wait_for(lambda: nginx.get("/warm", alice).status == 200), "keys are cached, too")
     asked = len(upstream.requests)
 
     for user, key in (("alice", alice), ("bob", bob)):
