@@ -14,6 +14,7 @@ http {
     proxy_cache_path %DIR%/cache keys_zone=pages:1m;
     api_key_zone  keys:1m;
     api_key_redis %REDIS%;
+    api_key_cache valid=1m;
     proxy_cache_valid 200 1h;
     add_header X-Cache $upstream_cache_status always;
     server {
@@ -42,7 +43,7 @@ http {
 
 def ask(path, key=None):
     r = nginx.get(path, key)
-    return r.status, r.header("X-Cache"), r.saw("X-User-Id")[0] if r.status == 200 else r.code
+    return r.status, r.header("X-Cache"), "".join(r.saw("X-User-Id")) if r.status == 200 else r.code
 
 
 with Test() as t:
