@@ -4,6 +4,7 @@
 #            T='t/a.t t/b.t' (make test: only these)   ONCE=1 (make demo: stop after the tour)
 #            ROWS='cached redis' SECONDS=5 ROUNDS=5 REVOCATIONS=1000 (make bench: see bench/README.md)
 #            SECONDS=60 (make fuzz: for each target)   SECONDS=60 SEEDS='1 2 3' COUNT=20 (make chaos)
+#            REQUESTS=1000000 SEED=hex (make oracle)   SECONDS=600 SEED=hex (make soak)
 SHELL := /bin/bash
 BUILD ?= release
 DEBIAN_SRC := /usr/share/nginx/src
@@ -39,7 +40,7 @@ endif
 
 SOURCES = $(shell git ls-files '*.cpp' '*.hpp' '*.c')
 
-.PHONY: all demo test outages bench soak fuzz check format packages clean help choice_of_nginx testable_nginx benchable
+.PHONY: all demo test outages bench oracle soak fuzz check format packages clean help choice_of_nginx testable_nginx benchable
 
 all: $(DIR)/build.ninja ## build the module, apikeyd and apikeyctl into build/
 	@ninja -C $(DIR) --quiet
@@ -82,8 +83,13 @@ benchable:
 chaos: all ## usage while everything is killed, restarted and cut off, by seeds: SECONDS=60 for each of SEEDS='1 2 3', or COUNT=20
 	@APIKEY_BUILD=$(CURDIR)/$(DIR) CHAOS_SECONDS=$(or $(SECONDS),60) COUNT=$(or $(COUNT),5) tests/chaos $(SEEDS)
 
-soak: all ## everything at once for SECONDS=600: clients, revocations, reloads, ends of Redis
-	@APIKEY_BUILD=$(CURDIR)/$(DIR) SECONDS=$(or $(SECONDS),600) tests/soak
+oracle: all ## no request under another's identity, out of REQUESTS=1000000, while all that can happen happens, by a SEED
+	@ninja -C $(DIR) --quiet bulk_client
+	@APIKEY_BUILD=$(CURDIR)/$(DIR) SECONDS= tests/oracle
+
+soak: all ## the same for SECONDS=600, where only Redis and Postgres are killed: memory stays flat
+	@ninja -C $(DIR) --quiet bulk_client
+	@APIKEY_BUILD=$(CURDIR)/$(DIR) SECONDS=$(or $(SECONDS),600) tests/oracle
 
 outages: all ## usage for SECONDS=600 with Redis down for half of it, Postgres for the other half: memory stays flat
 	@APIKEY_BUILD=$(CURDIR)/$(DIR) SECONDS=$(or $(SECONDS),600) tests/outages
