@@ -132,8 +132,12 @@ class Nginx:
             return [self.process.pid]
         return [pid for pid in children_of(self.master) if running(pid)]
 
+    def draining(self):
+        """The workers that accept nobody any more, and end when their last request has."""
+        return [pid for pid in self.workers() if "is shutting down" in read(f"/proc/{pid}/cmdline")]
+
     def reload(self, wait_old=True, timeout=10.0):
-        """HUP; True when new workers serve (and, by default, the old ones are gone)."""
+        """HUP; True when there are new workers (and, by default, the old ones are gone). Those may still accept; see draining()."""
         old = set(self.workers())
         self.process.send_signal(signal.SIGHUP)
         return bool(wait_for(lambda: (now := set(self.workers())) - old and not (wait_old and now & old), timeout))
