@@ -14,6 +14,7 @@ MODULE = os.path.abspath(os.environ.get("APIKEY_MODULE", BUILD / "ngx_http_api_k
 REDIS_SERVER = os.environ.get("TEST_REDIS_SERVER", "/usr/bin/redis-server")
 MIGRATIONS = REPO / "db" / "migrations"
 PARAMS = REPO / "conf" / "api_key_params"
+HTTP3_CLIENT = BUILD / "http3_client"
 MAKE_HINT = "run `make" + (" BUILD=sanitize" if SANITIZED else "") + "` first"
 
 
@@ -22,6 +23,13 @@ def nginx_version():
     """Of the nginx under test, as (1, 22, 1)."""
     told = subprocess.run([NGINX, "-v"], capture_output=True, text=True, check=True).stderr
     return tuple(map(int, re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", told).groups()))
+
+
+@functools.cache
+def nginx_has(module):
+    """Whether the nginx under test was configured with this one: "http_v3"."""
+    told = subprocess.run([NGINX, "-V"], capture_output=True, text=True, check=True).stderr
+    return f"--with-{module}_module" in told
 
 
 def sanitizer_env():
