@@ -75,16 +75,20 @@ class Http3Connection:
     def reset(self, stream):
         """Gives a request up in both directions, as browsers do. What has been sent whole and was acknowledged cannot be reset
         (RFC 9000 §3.1): then it is STOP_SENDING alone."""
-        self._tell({"do": "reset", "stream": stream, "code": REQUEST_CANCELLED})
+        self.break_off(stream)
         self.stop(stream)
 
     def stop(self, stream):
         """STOP_SENDING: wants no more of the answer."""
-        self._tell({"do": "stop", "stream": stream, "code": REQUEST_CANCELLED})
+        self._give_up("stop", stream)
 
     def break_off(self, stream):
         """RESET_STREAM alone: no more of the request will come."""
-        self._tell({"do": "reset", "stream": stream, "code": REQUEST_CANCELLED})
+        self._give_up("reset", stream)
+
+    def _give_up(self, how, stream):
+        self.wait_until(lambda: self.early is not None)    # before the handshake there is no stream
+        self._tell({"do": how, "stream": stream, "code": REQUEST_CANCELLED})
 
     def request(self, method="GET", path="/", key=None, headers=(), body=b""):
         return self.wait(self.send(method, path, key, headers, body))

@@ -31,6 +31,7 @@ class Http3 final : public QuicUser {
     // Requests get the streams 0, 4, 8, … in this order, as soon as the server allows one more.
     void request(Fields fields, std::string body, bool end);
     void more_body(StreamId stream, std::string body, bool end);
+    // Of streams that the server has let be opened; of others they do nothing.
     void reset(StreamId stream, std::uint64_t code);
     void stop(StreamId stream, std::uint64_t code);
 
