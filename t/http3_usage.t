@@ -30,6 +30,7 @@ http {
         api_key "test";
         location /file/     { alias %DIR%/; }
         location /silent    { proxy_pass http://streams; }
+        location /hushed    { proxy_pass http://streams/silent; }
         location /broken    { proxy_pass http://streams; }
         location /stopped   { proxy_pass http://streams/events; }
         location /closed    { proxy_pass http://streams/events; }
@@ -108,6 +109,10 @@ with Test() as t:
     wait_for(lambda: "/silent" in asked)
     client.reset(silent)
     expect("/silent", "error")                     # 499
+    with nginx.connect3() as other:
+        other.send(path="/hushed", key=alice)
+        wait_for(lambda: asked.count("/silent") == 2)
+    expect("/hushed", "error")                     # no status at all: what nginx logs where the connection ends
     client.request(path="/broken", key=alice)
     expect("/broken", "success")                   # 200 was sent
     client.reset(first_event(client, "/stopped"))
@@ -115,8 +120,9 @@ with Test() as t:
     with nginx.connect3() as other:
         first_event(other, "/closed")
     expect("/closed", "success")
-    logged = {x["uri"]: x["status"] for x in nginx.wait_requests(69) if x["uri"][1:] in ("silent", "broken", "stopped", "closed")}
-    t.is_(logged, {"/silent": 499, "/broken": 200, "/stopped": 200, "/closed": 200}, "what nginx logs of them")
+    logged = {x["uri"]: x["status"] for x in nginx.wait_requests(70)}
+    t.is_([logged.get(uri) for uri in ("/silent", "/hushed", "/broken", "/stopped", "/closed")], [499, 0, 200, 200, 200],
+          "what nginx logs of them")
     t.is_(usage.wait_counted(redis, sum(expected.values())), sum(expected.values()), "all are counted, though their connection goes on")
 
     gate = Gate()
@@ -125,7 +131,7 @@ with Test() as t:
     parked = client.send(path="/parked", key=alice)
     wait_for(lambda: proxy.count("HMGET") == 1)
     client.reset(parked)
-    t.is_(nginx.wait_requests(70)[69]["status"], 499, "one that is given up while it is parked")
+    t.is_(nginx.wait_requests(71)[70]["status"], 499, "one that is given up while it is parked")
     gate.open()
 
     gone = nginx.connect3()
