@@ -12,11 +12,13 @@ http {
     %HTTP%
     api_key_zone  keys:1m;
     api_key_redis %REDIS% timeout=60s;
+    limit_req_zone $server_name zone=all:1m rate=1r/s;
     server {
         listen 127.0.0.1:%PORT%;
         listen 127.0.0.1:%PORT_H3% quic;
         %CERTIFICATE%
         location / { api_key "test"; include %API_KEY_PARAMS%; proxy_pass http://%UPSTREAM%; }
+        location /late { limit_req zone=all burst=9; api_key "test"; include %API_KEY_PARAMS%; proxy_pass http://%UPSTREAM%; }
     }
     server {
         listen 127.0.0.1:%PORT_GONE% quic;
@@ -75,8 +77,19 @@ with Test() as t:
     leaves(in_the_body, lambda c, s: c.close(), "CONNECTION_CLOSE in the body", status=0)
     leaves(whole, lambda c, s: c.vanish(), "a client that is gone without a packet", status=0, port="PORT_GONE")
 
+    # What nginx hears while limit_req holds a request back, and tells nobody.
+    before, gate = len(nginx.wait_requests(1)), Gate()
+    proxy.forget()
+    with nginx.connect3() as c:
+        c.request(path="/late", key=bob)
+        proxy.on("HMGET", gate.hold, nth=1)
+        c.stop(c.send(path="/late", key=carol))
+        t.ok(wait_for(lambda: proxy.count("HMGET") == 2), "a request that was held back is parked")
+        t.is_([x["status"] for x in nginx.wait_requests(before + 2)[before:]], [200, 499], "and ends at once: it was given up before")
+        gate.open()
+    proxy.clear()
+
     # A request and its end that come in one packet: it is given up before it can be parked, or just then.
-    before, asked = len(nginx.wait_requests(1)), len(upstream.requests)
     with nginx.connect3() as c:
         c.request(key=bob)
         for _ in range(50):
