@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-# A hundred HTTP/3 streams of one connection at once, each its own user, also where QPACK names fields by their place in a table;
-# streams that are given up, and connections that end, leave nothing behind.
+# A hundred HTTP/3 streams of one connection at once, each its own user; streams that are given up, and connections that end, leave
+# nothing behind.
 # Hazards: P23, N2
 
 import time

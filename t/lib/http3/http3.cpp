@@ -131,7 +131,7 @@ bool Http3::start() {
     const nghttp3_callbacks calls = callbacks();
     nghttp3_settings settings;
     nghttp3_settings_default(&settings);
-    // Fields that came once are named by a number the next time: whose they are must not be mixed up.
+    // As browsers do: what came once may be named by its place in a table (of the fields here, :authority is).
     settings.qpack_encoder_max_dtable_capacity = kTable;
     settings.qpack_blocked_streams = 100;
     nghttp3_conn* made = nullptr;
