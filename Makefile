@@ -72,9 +72,10 @@ test: testable_nginx all ## every test; the last line says how many passed and f
 testable_nginx:
 	@$(if $(NGINX_VERSION),build-aux/check-nginx "$(NGINX_SRC)" "$(TEST_NGINX_BINARY)")
 
-bench: benchable all ## measure beside bare nginx, Lua, HAProxy and bare libpq: one table
+bench: benchable all ## measure beside bare nginx, Lua, auth_request, HAProxy and bare libpq: one table
 	@build-aux/install-packages packages-bench
-	@ninja -C $(DIR) --quiet bench_raw_usage
+	@command -v npm > /dev/null || build-aux/install-packages packages-node
+	@ninja -C $(DIR) --quiet bench_raw_usage bench_raw_sync bench_constant_rate
 	@bench/run $(if $(ROWS),--rows "$(ROWS)") $(if $(SECONDS),--seconds $(SECONDS)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
 		$(if $(REVOCATIONS),--revocations $(REVOCATIONS))
 
@@ -104,7 +105,7 @@ format: ## let clang-format rewrite the sources
 	@clang-format-19 -i $(SOURCES)
 
 clean: ## remove what was built
-	rm -rf build build-sanitize build-fuzz build-nginx-* .run t/node/node_modules
+	rm -rf build build-sanitize build-fuzz build-nginx-* .run t/node/node_modules bench/node/node_modules
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile

@@ -33,6 +33,13 @@ Result<std::size_t> lines_in(const UsageEntry& entry, std::string_view name, std
     return count;
 }
 
+std::string_view first_columns(std::string_view line, int count) {
+    std::size_t end = 0;
+    while (count-- > 0)
+        end = line.find('\t', end) + 1;
+    return line.substr(0, end);
+}
+
 }  // namespace
 
 std::size_t UsageEntry::bytes() const noexcept {
@@ -86,6 +93,35 @@ Result<UsageBatch> batch_of(const UsageEntry& entry) {
     if (!rows) return Error{rows.error()};
     batch.row_count = *rows;
     return batch;
+}
+
+std::vector<UsageRow> rows_in_order(std::span<const UsageBatch> batches, bool by_minute) {
+    std::vector<UsageRow> rows;
+    for (std::size_t i = 0; i < batches.size(); ++i) {
+        for (std::string_view lines = batches[i].rows; !lines.empty();) {
+            const std::size_t end = lines.find('\n') + 1;
+            rows.push_back({lines.substr(0, end), i});
+            lines.remove_prefix(end);
+        }
+    }
+    std::sort(rows.begin(), rows.end(), [](const UsageRow& a, const UsageRow& b) { return a.line < b.line; });
+    constexpr int kKey = 2;
+    constexpr int kStatus = 6;
+    for (std::size_t i = 1; i < rows.size(); ++i) {
+        const std::string_view place = first_columns(rows[i].line, by_minute ? kStatus : kKey);
+        if (rows[i - 1].line.starts_with(place)) rows[i - 1].twin = rows[i].twin = true;
+    }
+    return rows;
+}
+
+std::string_view RowLines::next() {
+    piece_.clear();
+    for (; !rows_.empty() && piece_.size() < NumberedLines::kPieceBytes; rows_ = rows_.subspan(1)) {
+        piece_ += std::to_string(rows_.front().batch);
+        piece_ += rows_.front().twin ? "\tt\t" : "\tf\t";
+        piece_ += rows_.front().line;
+    }
+    return piece_;
 }
 
 std::string_view NumberedLines::next() {

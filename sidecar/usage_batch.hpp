@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -40,6 +41,30 @@ Result<UsageBatch> batch_of(const UsageEntry& entry);
 
 // Lines of `text`, each with `columns` columns, so that COPY reads exactly these. Error: what is wrong with them.
 Result<std::size_t> count_lines(std::string_view text, std::size_t columns);
+
+// A line of a batch's rows.
+struct UsageRow {
+    std::string_view line;
+    std::size_t batch = 0;  // which of the batches
+    bool twin = false;      // another one may count in the same row of usage_records
+};
+
+// All rows, in the order of their bytes, which is nearly that of keys: so Postgres has little to sort. Rows are twins when they
+// say the same up to the status; without `by_minute`, as in a bucket of many minutes, when they are of the same key. So some are
+// called twins that are none, and some overlooked that are spelled in two ways, as nginx never does.
+std::vector<UsageRow> rows_in_order(std::span<const UsageBatch> batches, bool by_minute);
+
+// The rows, each with the batch's number and `t` or `f` for twin before it, in pieces as NumberedLines has them.
+class RowLines {
+  public:
+    explicit RowLines(std::span<const UsageRow> rows) : rows_(rows) {}
+    // The next piece, valid until the next call; empty: the end.
+    std::string_view next();
+
+  private:
+    std::span<const UsageRow> rows_;  // what is left
+    std::string piece_;
+};
 
 // The lines of many texts, each with a number and a TAB before it, in pieces of about kPieceBytes.
 class NumberedLines {

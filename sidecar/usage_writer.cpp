@@ -15,6 +15,8 @@ constexpr std::string_view kDeadlock = "40P01";
 constexpr std::string_view kSerialization = "40001";
 // An index row that is too large, as a user id of thousands of bytes makes it.
 constexpr std::string_view kProgramLimit = "54000";
+// One INSERT … ON CONFLICT would change a row twice.
+constexpr std::string_view kTwice = "21000";
 constexpr milliseconds kShortestPause{5};
 constexpr milliseconds kLongestPause{100};
 
@@ -26,7 +28,7 @@ SET work_mem = '32MB';
 DROP TABLE IF EXISTS pg_temp.apikey_batch, pg_temp.apikey_row, pg_temp.apikey_key, pg_temp.apikey_price;
 CREATE TEMPORARY TABLE apikey_batch (batch integer, zone uuid, slot bigint, sequence bigint) ON COMMIT DELETE ROWS;
 CREATE TEMPORARY TABLE apikey_row (
-    batch integer, user_id text COLLATE "C" NOT NULL, key_id uuid NOT NULL,
+    batch integer, twin boolean NOT NULL, user_id text COLLATE "C" NOT NULL, key_id uuid NOT NULL,
     minute timestamptz NOT NULL CHECK (isfinite(minute)), endpoint text COLLATE "C" NOT NULL,
     model text COLLATE "C" NOT NULL, status text COLLATE "C" NOT NULL, requests bigint NOT NULL CHECK (requests >= 0),
     tokens_in bigint NOT NULL CHECK (tokens_in >= 0), tokens_out bigint NOT NULL CHECK (tokens_out >= 0),
@@ -61,23 +63,25 @@ UPDATE usage_sources s SET applied = s.applied + n.sequences
            " + excluded." column " END"
 
 // Sums stay at 2^63 - 1. Cached tokens are a part of the input, and have its price. The batches are compared as an array: a
-// join would sort all rows once more.
+// join would sort all rows once more. Rows without a twin are not summed, which would cost a seventh of all this. Where a twin was
+// overlooked the statement would change a row twice, and Postgres refuses it (kTwice).
 std::string merge_rows(std::chrono::seconds bucket, bool has_prices) {
+    const std::string select = "SELECT user_id, date_bin('" + std::to_string(bucket.count()) +
+                               " seconds', minute, 'epoch'::timestamptz) AS start, key_id, endpoint, r.model, status, ";
     const std::string cost = has_prices
                                  ? "coalesce(r.cost, trim_scale((r.tokens_in * p.input + r.tokens_out * p.output) * "
                                    "0.000000000001), 0)"
                                  : "coalesce(r.cost, 0)";
+    const std::string from = std::string(" FROM pg_temp.apikey_row r") +
+                             (has_prices ? " LEFT JOIN pg_temp.apikey_price p ON p.model = r.model" : "") +
+                             " WHERE r.batch = ANY (ARRAY(SELECT batch FROM pg_temp.apikey_batch)) AND ";
     return "INSERT INTO usage_records AS u (user_id, bucket, key_id, endpoint, model, status, requests, tokens_in, "
-           "tokens_out, tokens_cached, cost) "
-           "SELECT user_id, date_bin('" +
-           std::to_string(bucket.count()) +
-           " seconds', minute, 'epoch'::timestamptz) AS start, key_id, endpoint, r.model, status, " SUM("requests") ", " SUM(
-               "tokens_in") ", " SUM("tokens_out") ", " SUM("tokens_cached") ", sum(" +
-           cost + ") FROM pg_temp.apikey_row r" +
-           (has_prices ? " LEFT JOIN pg_temp.apikey_price p ON p.model = r.model" : "") +
-           " WHERE r.batch = ANY (ARRAY(SELECT batch FROM pg_temp.apikey_batch)) "
-           "GROUP BY user_id, start, key_id, endpoint, r.model, status "
-           "ORDER BY user_id, start, key_id, endpoint, r.model, status "
+           "tokens_out, tokens_cached, cost) SELECT * FROM (" +
+           select + "requests, tokens_in, tokens_out, tokens_cached, " + cost + from + "NOT twin UNION ALL " + select +
+           SUM("requests") ", " SUM("tokens_in") ", " SUM("tokens_out") ", " SUM("tokens_cached") ", sum(" + cost +
+           ")" + from +
+           "twin GROUP BY user_id, start, key_id, endpoint, r.model, status) AS n "
+           "ORDER BY user_id, start, key_id, endpoint, model, status "
            "ON CONFLICT (user_id, bucket, key_id, endpoint, model, status, source) DO UPDATE SET " GROWN(
                "requests") ", " GROWN("tokens_in") ", " GROWN("tokens_out") ", " GROWN("tokens_cached") ", "
                                                                                                         "cost = u.cost + "
@@ -112,7 +116,7 @@ std::string begin_with(std::span<const UsageBatch> batches) {
         sql += (i == 0 ? "(" : ", (") + std::to_string(i) + ", '" + id.zone + "', " + std::to_string(id.slot) + ", " +
                std::to_string(id.sequence) + ")";
     }
-    sql += std::string("; COPY pg_temp.apikey_row (batch, ") + usage::kRowColumns +
+    sql += std::string("; COPY pg_temp.apikey_row (batch, twin, ") + usage::kRowColumns +
            ") FROM STDIN; COPY pg_temp.apikey_key (batch, " + usage::kKeyColumns + ") FROM STDIN;";
     return sql;
 }
@@ -127,6 +131,7 @@ UsageWriter::UsageWriter(Postgres& postgres, const Settings& settings)
     : postgres_(postgres),
       from_there_on_(std::string(kMakeSources) + kTakeSequences +
                      merge_rows(settings.usage_bucket, !settings.usage_prices.empty()) + kReport),
+      by_minute_(settings.usage_bucket == std::chrono::minutes(1)),
       random_(static_cast<std::minstd_rand::result_type>(new_receipt())) {
     postgres_.execute(kPrepare);
     postgres_.execute("SET idle_in_transaction_session_timeout = '" + std::to_string(kMostIdle.count()) + "s'");
@@ -137,12 +142,20 @@ UsageWriter::UsageWriter(Postgres& postgres, const Settings& settings)
 }
 
 UsageWriter::Report UsageWriter::apply(std::span<const UsageBatch> batches) {
+    std::vector<UsageRow> rows = rows_in_order(batches, by_minute_);
+    bool all_twins = false;
     for (int attempts = 1;; ++attempts) {
         try {
-            return attempt(batches);
+            return attempt(batches, rows);
         } catch (const PostgresError& error) {
             if (error.sqlstate().empty()) throw;
             postgres_.execute("ROLLBACK");
+            if (error.sqlstate() == kTwice && !all_twins) {
+                all_twins = true;
+                for (UsageRow& row : rows)
+                    row.twin = true;
+                continue;
+            }
             const bool met = error.sqlstate() == kDeadlock || error.sqlstate() == kSerialization;
             if (!met || attempts == kMostAttempts) throw;
         }
@@ -151,15 +164,14 @@ UsageWriter::Report UsageWriter::apply(std::span<const UsageBatch> batches) {
     }
 }
 
-UsageWriter::Report UsageWriter::attempt(std::span<const UsageBatch> batches) {
-    NumberedLines rows;
+UsageWriter::Report UsageWriter::attempt(std::span<const UsageBatch> batches, std::span<const UsageRow> rows) {
+    RowLines row_lines(rows);
     NumberedLines keys;
-    for (std::size_t i = 0; i < batches.size(); ++i) {
-        rows.add(i, batches[i].rows);
+    for (std::size_t i = 0; i < batches.size(); ++i)
         keys.add(i, batches[i].keys);
-    }
-    const auto results = postgres_.execute_with(begin_with(batches) + from_there_on_,
-                                                {[&rows] { return rows.next(); }, [&keys] { return keys.next(); }});
+    const auto results =
+        postgres_.execute_with(begin_with(batches) + from_there_on_,
+                               {[&row_lines] { return row_lines.next(); }, [&keys] { return keys.next(); }});
     constexpr std::size_t kResults = 13;  // one a statement
     if (results.size() != kResults) throw PostgresError("Postgres answered less than it was asked");
     const PgResult& counts = results[kResults - 2];

@@ -45,10 +45,11 @@ class UsageWriter {
     Report apply(std::span<const UsageBatch> batches);
 
   private:
-    Report attempt(std::span<const UsageBatch> batches);
+    Report attempt(std::span<const UsageBatch> batches, std::span<const UsageRow> rows);
 
     Postgres& postgres_;
     std::string from_there_on_;  // what the server does when it has the rows
+    bool by_minute_;             // a bucket is one
     std::minstd_rand random_;
 };
 

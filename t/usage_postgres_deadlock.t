@@ -45,7 +45,7 @@ def mend():
 
 with Test() as t:
     pg, redis = t.postgres(), t.redis()
-    pg.sql("ALTER ROLE apikeyd SET deadlock_timeout = '20ms'")     # it is the one that sees a deadlock
+    pg.sql("ALTER ROLE apikeyd SET deadlock_timeout = '1s'")       # it looks for one once, when it has waited so long
     pg.sql("ALTER SYSTEM SET log_connections = on")
     pg.sql("SELECT pg_reload_conf()")
     slot, key, expected = Slot(), usage.new_id(), 0

@@ -9,13 +9,14 @@ import re
 
 from apikeytest.http1 import Connection
 from apikeytest.nginx import Nginx
-from apikeytest.process import need
+from apikeytest.process import need, wait_for
 
-from .load import lookups, request
+from .load import answers, lookups, request
 
 VALGRIND = "/usr/bin/valgrind"
 KEYS = 100                       # all of them in the cache, so that each request after the first of a key is a hit
 ROUNDS_BEFORE, ROUNDS = 20, 60   # rounds over all keys before counting (Lua compiles what is hot), and counted
+PATIENCE = 60                    # seconds: all is slow under valgrind
 
 Count = collections.namedtuple("Count", "all crypto")    # instructions
 
@@ -53,7 +54,8 @@ def per_request(stage, contestant, keys):
 
 def after_rounds(stage, contestant, keys, rounds):
     nginx = stage.nginx(contestant.conf, kind=NginxInValgrind, **contestant.values)
-    with Connection(nginx.port, timeout=60) as connection:
+    wait_for(lambda: answers(nginx.port), PATIENCE)
+    with Connection(nginx.port, timeout=PATIENCE) as connection:
         for key in keys * rounds:
             connection.send(request(key))
             connection.response()

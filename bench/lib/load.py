@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import glob
 import re
 import signal
 import socket
@@ -65,10 +66,11 @@ def send_each(port, keys_file, count):
 
 @dataclasses.dataclass
 class Sample:
-    """One run: requests/s, microseconds of CPU (of the worker, of Redis) and lookups in Redis per request, the shares of the
-    time that the worker was busy and that it waited because others had its core, and what wrk counted."""
+    """One run: requests/s, microseconds of CPU (of the worker and its helpers; of the helpers; of Redis) and lookups in Redis per
+    request, the shares of the time that the worker was busy and that it waited because others had its core, and what wrk counted."""
     rate: float
     cpu: float
+    helpers_cpu: float
     redis_cpu: float
     lookups: float
     busy: float
@@ -82,13 +84,19 @@ def measure(server, redis, mode, keys_file, seconds, seed):
     load = send(server.port, mode, keys_file, seconds, seed)
     if load.errors or not load.requests:
         raise RuntimeError(f"wrk counted {load.errors} errors in {load.requests} requests; {server.process.output()}")
-    cpu, waited, redis_cpu, asked = (new - old for new, old in zip(readings(server, redis), before))
-    return Sample(load.requests / load.seconds, cpu * 1e6 / load.requests, redis_cpu * 1e6 / load.requests,
-                  asked / load.requests, cpu / load.seconds, waited / load.seconds, load)
+    cpu, waited, helpers_cpu, redis_cpu, asked = (new - old for new, old in zip(readings(server, redis), before))
+    return Sample(load.requests / load.seconds, (cpu + helpers_cpu) * 1e6 / load.requests, helpers_cpu * 1e6 / load.requests,
+                  redis_cpu * 1e6 / load.requests, asked / load.requests, cpu / load.seconds, waited / load.seconds, load)
 
 
 def readings(server, redis):
-    return *cpu_time(server.workers()), cpu_time([redis.process.pid])[0], lookups(redis)
+    return (*cpu_time(server.workers()), cpu_of_all_threads(helpers(server)), cpu_time([redis.process.pid])[0],
+            lookups(redis))
+
+
+def helpers(server):
+    """The processes that it asks about each request, besides Redis; of most there is none."""
+    return getattr(server, "helpers", [])
 
 
 def lookups(redis):
@@ -114,13 +122,25 @@ def cpu_time(pids):
     return ran / 1e9, waited / 1e9
 
 
+def cpu_of_all_threads(pids):
+    """The same of all their threads: Node collects its garbage in threads of their own."""
+    tasks = [task for pid in pids for task in glob.glob(f"/proc/{pid}/task/*")]
+    return cpu_time(task.removeprefix("/proc/") for task in tasks)[0]
+
+
 def private_memory(pids):
     """Bytes of memory that these processes share with nobody."""
-    total = 0
-    for pid in pids:
-        with open(f"/proc/{pid}/status", encoding="ascii") as file:
-            total += int(re.search(r"^RssAnon:\s+(\d+) kB", file.read(), re.M)[1]) * 1024
-    return total
+    return sum(memory_status(pid, "RssAnon") for pid in pids)
+
+
+def peak_memory(pid):
+    """Bytes that this process has had at most."""
+    return memory_status(pid, "VmHWM")
+
+
+def memory_status(pid, field):
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        return int(re.search(rf"^{field}:\s+(\d+) kB", file.read(), re.M)[1]) * 1024
 
 
 def count_accepted(port, keys):

@@ -7,6 +7,7 @@ from .load import CONNECTIONS, measure
 
 BUSY_ENOUGH = 0.93     # below, the worker waited for the load generator: its requests/s could be more
 QUIET_ENOUGH = 0.05    # above, something else ran on its core for more of the time
+NEVER_ASK = ("bare", "HAProxy")
 
 
 class Rounds:
@@ -21,11 +22,11 @@ class Rounds:
                 sample = measure(server, redis, mode, keys_file, options.seconds, seed)
                 self.samples[name].append(sample)
                 redis("XTRIM", "apikey:usage", "MAXLEN", 0)       # nobody reads it here, and it would grow for ever
-                progress(f"{name:8} {sample.rate:10,.0f} requests/s {sample.cpu:7.2f} µs  Redis {sample.redis_cpu:5.2f} µs"
+                progress(f"{name:15} {sample.rate:10,.0f} requests/s {sample.cpu:7.2f} µs  Redis {sample.redis_cpu:5.2f} µs"
                          f"  worker {sample.busy:4.0%} busy")
 
     def cpu_over_bare(self):
-        """µs per request more than bare's in the same round; by name, the median of the rounds."""
+        """µs per request, those of helpers too, more than bare's in the same round; by name, the median of the rounds."""
         return self._against_bare(lambda mine, bare: mine.cpu - bare.cpu)
 
     def rate_to_bare(self):
@@ -33,6 +34,10 @@ class Rounds:
 
     def cpu_to_bare(self):
         return self._against_bare(lambda mine, bare: mine.cpu / bare.cpu)
+
+    def helpers_cpu(self):
+        """µs per request that others than the worker had of it, by the names of those who have such helpers."""
+        return {name: self.median("helpers_cpu", name) for name in self.samples if self.median("helpers_cpu", name) > 0}
 
     def _against_bare(self, compare):
         return {name: statistics.median(compare(mine, bare) for mine, bare in zip(samples, self.samples["bare"]))
@@ -55,15 +60,18 @@ class Rounds:
         return ", ".join(f"{name} ({share:.0%} {field})" for name, share in medians.items() if is_meant(share))
 
     def check(self, refused, asked):
-        """Of those who ask Redis every request was refused, or none was; and was looked up, or none was. Else something else was
-        measured than meant. Ends the bench for the answers; gives notes for the lookups, which may be due to the time."""
+        """Of those who check keys every request was refused, or none was; of those who ask Redis it was looked up, or none was.
+        Else something else was measured than meant. Ends the bench for the answers; gives notes for the lookups, which may be due
+        to the time."""
         notes = []
-        for name in [name for name in self.samples if name not in ("bare", "HAProxy")]:
-            if wrong := sum(abs(s.load.refused - refused * s.load.requests) for s in self.samples[name]):
+        for name, samples in self.samples.items():
+            to_refuse = refused and name != "bare"
+            if wrong := sum(abs(s.load.refused - to_refuse * s.load.requests) for s in samples):
                 raise RuntimeError(f"{name}: {wrong} answers were not what this row measures")
+            to_ask = asked and name not in NEVER_ASK
             lookups = self.median("lookups", name)
-            unanswered = CONNECTIONS / min(s.load.requests for s in self.samples[name])    # when wrk's time was over
-            if abs(lookups - asked) > 0.01 + unanswered:
+            unanswered = CONNECTIONS / min(s.load.requests for s in samples)    # when wrk's time was over
+            if abs(lookups - to_ask) > 0.01 + unanswered:
                 notes.append(f"NOT WHAT IS MEANT: {name} looked {lookups:.1%} of its requests up in Redis")
         return notes
 

@@ -13,6 +13,7 @@ from apikeytest.postgres import Postgres
 from apikeytest.process import wait_for
 from apikeytest.redis_server import Redis
 
+from .auth_service import AuthService
 from .haproxy import HaProxy
 
 KNOWN, USED = 100_000, 10_000     # keys in Redis; those of them that clients send
@@ -93,6 +94,12 @@ class Stage(contextlib.ExitStack):
         self.callback(lambda: haproxy.process.kill())
         os.sched_setaffinity(haproxy.process.pid, {self.nginx_cpu})
         return haproxy
+
+    def auth_service(self, redis, valid, invalid, entries):
+        """The service behind auth_request (see AuthService)."""
+        service = AuthService(self._open_folder("service"), redis, valid, invalid, entries)
+        self.callback(lambda: service.process.kill())
+        return service
 
     def file_of_keys(self, keys):
         """A file with one key a line: for lua/load.lua."""

@@ -40,6 +40,45 @@ TEST(UsageLines, AreNumberedInPieces) {
     EXPECT_GT(pieces, 1U);
 }
 
+std::string copied(const std::vector<std::string>& texts, bool by_minute) {
+    std::vector<UsageBatch> batches(texts.size());
+    for (std::size_t i = 0; i < texts.size(); ++i)
+        batches[i].rows = texts[i];
+    const std::vector<UsageRow> rows = rows_in_order(batches, by_minute);
+    RowLines lines(rows);
+    std::string all;
+    for (std::string_view piece = lines.next(); !piece.empty(); piece = lines.next())
+        all += piece;
+    return all;
+}
+
+TEST(UsageRows, AreInOrderAndTwinsAreMarked) {
+    const std::string alice = "alice\tk1\t02:05\tchat\tgpt\tsuccess\t1\t2\t3\t4\t5\n";
+    const std::string bob = "bob\tk2\t02:05\tchat\tgpt\tsuccess\t1\t2\t3\t4\t5\n";
+    const auto changed = [&alice](const std::string& from, const std::string& to) {
+        std::string other = alice;
+        return other.replace(other.find(from), from.size(), to);
+    };
+    EXPECT_EQ(copied({}, true), "");
+    EXPECT_EQ(copied({bob, "", alice}, true), "2\tf\t" + alice + "0\tf\t" + bob);
+    EXPECT_EQ(copied({alice + alice}, true), "0\tt\t" + alice + "0\tt\t" + alice);
+    const std::string more = changed("\t1\t2\t3\t4\t5", "\t6\t7\t8\t9\t\\N");
+    EXPECT_EQ(copied({more, bob, alice}, true), "2\tt\t" + alice + "0\tt\t" + more + "1\tf\t" + bob);
+    for (const std::string& other : {changed("alice", "al"), changed("k1", "k10"), changed("02:05", "02:06"),
+                                     changed("chat", "chats"), changed("gpt", "gpt-4"), changed("success", "error")}) {
+        EXPECT_EQ(copied({alice, other}, true).find("\tt\t"), std::string::npos) << other;
+    }
+    EXPECT_EQ(copied({alice, changed("02:05", "02:06")}, false).find("\tf\t"), std::string::npos);
+    EXPECT_EQ(copied({alice, changed("k1", "k10")}, false).find("\tt\t"), std::string::npos);
+}
+
+TEST(UsageRows, ComeInPieces) {
+    std::string many;
+    while (many.size() < 2 * NumberedLines::kPieceBytes)
+        many += "a\tk\tm\te\tm\ts\t1\t2\t3\t4\t5\n";
+    EXPECT_EQ(copied({many}, true).size(), many.size() / 22 * 26);
+}
+
 TEST(UsageBatches, SayWhatIsWrongWithThem) {
     const std::string id = std::string(32, 'a') + " 1 2";
     const UsageEntry good{"1-1", {{"batch", id}, {"sealed", "12"}, {"keys", "k\tt\n"}, {"rows", ""}, {"more", ""}}};

@@ -9,7 +9,6 @@ from . import places
 from .tap import bail_out, skip_all
 
 FOLDER = places.REPO / "t" / "node"
-MODULES = FOLDER / "node_modules"
 PATIENCE = 60
 
 
@@ -20,18 +19,25 @@ def need(program):
 
 def install():
     """node_modules as the lock file has it. Without a way to the registry of npm the test is left out, and says so."""
-    lock_file = FOLDER / "package-lock.json"
-    installed, wanted = MODULES / ".installed", lock_file.read_text(encoding="utf-8")
+    if refusal := install_into(FOLDER):
+        skip_all(refusal)
+
+
+def install_into(folder):
+    """The packages of a folder's package-lock.json into its node_modules, unless they are there; why that failed, else None."""
+    lock_file, installed = folder / "package-lock.json", folder / "node_modules" / ".installed"
+    wanted = lock_file.read_text(encoding="utf-8")
     with open(lock_file, encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)   # another test does it
+        fcntl.flock(lock, fcntl.LOCK_EX)   # somebody else does it
         if installed.exists() and installed.read_text(encoding="utf-8") == wanted:
-            return
+            return None
         need("npm")
         done = subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-timeout=20000", "--fetch-retries=1"],
-                              cwd=FOLDER, capture_output=True, text=True, check=False)
+                              cwd=folder, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            skip_all("npm ci fails: " + " ".join(done.stderr.split())[-300:])
+            return "npm ci fails: " + " ".join(done.stderr.split())[-300:]
         installed.write_text(wanted, encoding="utf-8")
+    return None
 
 
 def run(script, given):
