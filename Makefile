@@ -46,8 +46,11 @@ SOURCES = $(shell git ls-files '*.cpp' '*.hpp' '*.c')
 all: $(DIR)/build.ninja ## build the module, apikeyd and apikeyctl into build/
 	@ninja -C $(DIR) --quiet
 
+# The tests' HTTP/3 client is built where that nginx has HTTP/3.
+HTTP3_PACKAGES := $(if $(shell grep -s 'define NGX_HTTP_V3 ' '$(NGINX_OBJS)ngx_auto_config.h'),packages-http3)
+
 packages: ## install the Debian packages that are missing
-	@build-aux/install-packages
+	@build-aux/install-packages packages $(HTTP3_PACKAGES)
 
 $(CURDIR)/$(DIR)/nginx/ngx_auto_config.h: $(DIR)/nginx_tree | packages
 	@build-aux/configure-nginx "$(NGINX_SRC)" "$(DIR)/nginx"

@@ -15,6 +15,7 @@ OTHER_LAYOUT = str(BUILD / "tests/other_layout/ngx_http_api_key_module.so")     
 REDIS_SERVER = os.environ.get("TEST_REDIS_SERVER", "/usr/bin/redis-server")
 MIGRATIONS = REPO / "db" / "migrations"
 PARAMS = REPO / "conf" / "api_key_params"
+HTTP3_CLIENT = BUILD / "http3_client"
 MAKE_HINT = "run `make" + (" BUILD=sanitize" if SANITIZED else "") + "` first"
 
 
@@ -23,6 +24,13 @@ def nginx_version():
     """Of the nginx under test, as (1, 22, 1)."""
     told = subprocess.run([NGINX, "-v"], capture_output=True, text=True, check=True).stderr
     return tuple(map(int, re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", told).groups()))
+
+
+@functools.cache
+def nginx_has(module):
+    """Whether the nginx under test was configured with this one: "http_v3"."""
+    told = subprocess.run([NGINX, "-V"], capture_output=True, text=True, check=True).stderr
+    return f"--with-{module}_module" in told
 
 
 def sanitizer_env():
