@@ -3,7 +3,9 @@
 # Variables: BUILD=release|sanitize|thread   NGINX_SRC=dir (an nginx source tree instead of Debian's nginx-dev)
 #            T='t/a.t t/b.t' (make test: only these)   ONCE=1 (make demo: stop after the tour)
 #            ROWS='cached redis' SECONDS=5 ROUNDS=5 REVOCATIONS=1000 (make bench: see bench/README.md)
-#            SECONDS=60 (make fuzz: for each target)   SECONDS=60 SEEDS='1 2 3' COUNT=20 (make chaos)
+#            NUMBERS='R3 N1' (make hazards: only these)
+#            SECONDS=60 TARGETS='bearer settings' (make fuzz: for each of these)   SECONDS=60 SEEDS='1 2 3' COUNT=20 (make chaos)
+#            REQUESTS=1000000 SEED=hex (make oracle)   SECONDS=600 SEED=hex (make soak)
 SHELL := /bin/bash
 BUILD ?= release
 DEBIAN_SRC := /usr/share/nginx/src
@@ -51,7 +53,7 @@ endif
 
 SOURCES = $(shell git ls-files '*.cpp' '*.hpp' '*.c')
 
-.PHONY: all demo test outages bench soak fuzz check format packages clean help choice_of_nginx testable_nginx release_module benchable
+.PHONY: all demo test hazards outages bench oracle soak fuzz check format packages clean help choice_of_nginx testable_nginx release_module benchable
 
 all: $(MODULE) $(DIR)/build.ninja ## build the module, apikeyd and apikeyctl into build/
 	@ninja -C $(DIR) --quiet
@@ -59,8 +61,11 @@ all: $(MODULE) $(DIR)/build.ninja ## build the module, apikeyd and apikeyctl int
 release_module:
 	@$(MAKE) --no-print-directory BUILD=release all
 
+# The tests' HTTP/3 client is built where that nginx has HTTP/3.
+HTTP3_PACKAGES := $(if $(shell grep -s 'define NGX_HTTP_V3 ' '$(NGINX_OBJS)ngx_auto_config.h'),packages-http3)
+
 packages: ## install the Debian packages that are missing
-	@build-aux/install-packages
+	@build-aux/install-packages packages $(HTTP3_PACKAGES)
 
 $(CURDIR)/$(DIR)/nginx/ngx_auto_config.h: $(DIR)/nginx_tree | packages
 	@$(PREPARE_NGINX) "$(NGINX_SRC)" "$(DIR)/nginx"
@@ -81,6 +86,10 @@ test: testable_nginx all ## every test; the last line says how many passed and f
 	@command -v npm > /dev/null || build-aux/install-packages packages-node
 	@tests/run $(T)
 
+hazards: testable_nginx all ## what docs/hazards.md lists: a table of scenario, tests and result (NUMBERS='R3 N1': only these)
+	@command -v npm > /dev/null || build-aux/install-packages packages-node
+	@tests/hazards $(NUMBERS)
+
 testable_nginx: $(NGINX_HEADERS)
 	@$(if $(NGINX_VERSION),build-aux/check-nginx "$(NGINX_SRC)" "$(TEST_NGINX_BINARY)")
 
@@ -97,17 +106,22 @@ benchable:
 chaos: all ## usage while everything is killed, restarted and cut off, by seeds: SECONDS=60 for each of SEEDS='1 2 3', or COUNT=20
 	@APIKEY_BUILD=$(CURDIR)/$(DIR) CHAOS_SECONDS=$(or $(SECONDS),60) COUNT=$(or $(COUNT),5) tests/chaos $(SEEDS)
 
-soak: all ## everything at once for SECONDS=600: clients, revocations, reloads, ends of Redis
-	@APIKEY_BUILD=$(CURDIR)/$(DIR) SECONDS=$(or $(SECONDS),600) tests/soak
+oracle: all ## no request under another's identity, out of REQUESTS=1000000, while all that can happen happens, by a SEED
+	@ninja -C $(DIR) --quiet bulk_client
+	@APIKEY_BUILD=$(CURDIR)/$(DIR) SECONDS= tests/oracle
+
+soak: all ## the same for SECONDS=600, where only Redis and Postgres are killed: memory stays flat
+	@ninja -C $(DIR) --quiet bulk_client
+	@APIKEY_BUILD=$(CURDIR)/$(DIR) SECONDS=$(or $(SECONDS),600) tests/oracle
 
 outages: all ## usage for SECONDS=600 with Redis down for half of it, Postgres for the other half: memory stays flat
 	@APIKEY_BUILD=$(CURDIR)/$(DIR) SECONDS=$(or $(SECONDS),600) tests/outages
 
-fuzz: packages ## every target of tests/fuzz for SECONDS=60, with clang's libFuzzer and sanitizers, under build-fuzz/
+fuzz: packages ## every target of tests/fuzz (TARGETS='bearer settings': these) for SECONDS=60, with libFuzzer and sanitizers
 	@build-aux/install-packages packages-fuzz
 	@cmake -G Ninja -S . -B build-fuzz --log-level=WARNING -DPARTS=fuzz -DCMAKE_C_COMPILER=clang-19 -DCMAKE_CXX_COMPILER=clang++-19
-	@ninja -C build-fuzz --quiet
-	@tests/fuzz/run build-fuzz $(or $(SECONDS),60)
+	@ninja -C build-fuzz --quiet $(TARGETS:%=%_fuzz)
+	@tests/fuzz/run build-fuzz $(or $(SECONDS),60) $(TARGETS)
 
 check: $(DIR)/build.ninja ## clang-format and clang-tidy
 	@clang-format-19 --dry-run -Werror $(SOURCES)

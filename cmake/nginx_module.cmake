@@ -39,22 +39,34 @@ target_include_directories(nginx_headers SYSTEM INTERFACE
 add_library(nginx_glue OBJECT ${MODULE_SOURCES})
 target_link_libraries(nginx_glue PRIVATE nginx_headers warnings apikey_core)
 
+# The arguments behind the name are the objects.
 function(add_nginx_module target)
-    add_library(${target} MODULE $<TARGET_OBJECTS:nginx_glue> ${ARGN})
+    add_library(${target} MODULE ${ARGN})
     set_target_properties(${target} PROPERTIES PREFIX "" OUTPUT_NAME ngx_http_api_key_module)
     target_link_options(${target} PRIVATE -Wl,--version-script=${CMAKE_SOURCE_DIR}/cmake/nginx_module.map)
     set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS ${CMAKE_SOURCE_DIR}/cmake/nginx_module.map)
     target_link_libraries(${target} PRIVATE OpenSSL::SSL OpenSSL::Crypto ZLIB::ZLIB PkgConfig::HIREDIS)
 endfunction()
 
-add_nginx_module(ngx_http_api_key_module $<TARGET_OBJECTS:apikey_core>)
+add_nginx_module(ngx_http_api_key_module $<TARGET_OBJECTS:nginx_glue> $<TARGET_OBJECTS:apikey_core>)
 
 # The module without the checks that tie a reply to its question: t/identity_oracle_bites.t shows that they are needed.
 if(NOT PARTS STREQUAL "module")
     add_library(unchecked_pairing OBJECT tests/unchecked/answers_question.cpp)
     target_link_libraries(unchecked_pairing PRIVATE apikey_core strict_warnings)
-    add_nginx_module(unchecked_module $<TARGET_OBJECTS:unchecked_pairing>
+    add_nginx_module(unchecked_module $<TARGET_OBJECTS:nginx_glue> $<TARGET_OBJECTS:unchecked_pairing>
                      $<FILTER:$<TARGET_OBJECTS:apikey_core>,EXCLUDE,/core/answers_question>)
     set_target_properties(unchecked_module PROPERTIES
                           LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests/unchecked)
+endif()
+
+# The module whose zone is laid out differently, by its own account: t/module_from_another_path.t replaces one by the other.
+if(NOT PARTS STREQUAL "module")
+    add_library(other_layout OBJECT ngx_module/key_zone.cpp)
+    target_compile_definitions(other_layout PRIVATE APIKEY_ZONE_LAYOUT=127)
+    target_link_libraries(other_layout PRIVATE nginx_headers warnings apikey_core)
+    add_nginx_module(other_layout_module $<TARGET_OBJECTS:other_layout> $<TARGET_OBJECTS:apikey_core>
+                     $<FILTER:$<TARGET_OBJECTS:nginx_glue>,EXCLUDE,/ngx_module/key_zone>)
+    set_target_properties(other_layout_module PROPERTIES
+                          LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests/other_layout)
 endif()

@@ -17,8 +17,11 @@ namespace {
 
 constexpr const char* kForm = "write api_key_zone name:size, for example api_key_zone keys:8m;";
 constexpr ngx_uint_t kFewestPages = 16;
-// Changes with every change of ZoneHeader or of what it points to.
-constexpr std::uint32_t kLayout = 7 + (KeyCache::kLayout << 8U) + (usage::UsageSlot::kLayout << 16U);
+// Changes with every change of ZoneHeader or of what it points to. (A test builds the module with another one.)
+#ifndef APIKEY_ZONE_LAYOUT
+#define APIKEY_ZONE_LAYOUT 7
+#endif
+constexpr std::uint32_t kLayout = APIKEY_ZONE_LAYOUT + (KeyCache::kLayout << 8U) + (usage::UsageSlot::kLayout << 16U);
 // The share of the zone in which usage waits for Redis; in a small zone more, for two small slots for each processor.
 constexpr ngx_uint_t kUsageShare = 16;
 constexpr ngx_uint_t kMostUsageShare = 4;

@@ -14,4 +14,15 @@ inline void end_header_line(ngx_table_elt_t* line) noexcept {
 #endif
 }
 
+// Over HTTP/3 (1.25 and newer) a client gives up a request that it has sent whole by STOP_SENDING alone, which nginx tells of as an
+// error of writing, never of reading.
+inline bool wants_no_answer(const ngx_connection_t* c) noexcept {
+#if (nginx_version >= 1025000 && (NGX_QUIC || NGX_COMPAT))
+    return c->quic != nullptr && c->write->error != 0;
+#else
+    static_cast<void>(c);
+    return false;
+#endif
+}
+
 }  // namespace apikey::ngx

@@ -1,5 +1,6 @@
 #include "ngx_module/park.hpp"
 
+#include "ngx_module/ngx_compat.hpp"
 #include "ngx_module/worker.hpp"
 
 namespace apikey::ngx {
@@ -25,6 +26,13 @@ bool add_cleanup(RequestCtx& ctx) noexcept {
     return true;
 }
 
+// As ngx_http_test_reading() does where the connection was closed.
+void test_writing(ngx_http_request_t* r) noexcept {
+    if (!wants_no_answer(r->connection)) return;
+    r->connection->error = 1;
+    ngx_http_finalize_request(r, NGX_HTTP_CLIENT_CLOSED_REQUEST);
+}
+
 }  // namespace
 
 ngx_int_t park(RequestCtx& ctx) noexcept {
@@ -43,7 +51,10 @@ ngx_int_t park(RequestCtx& ctx) noexcept {
         return NGX_ERROR;
     }
     r->read_event_handler = ngx_http_test_reading;
-    r->write_event_handler = ngx_http_request_empty_handler;
+    r->write_event_handler = test_writing;
+    if (wants_no_answer(r->connection)) {
+        ngx_post_event(r->connection->write, &ngx_posted_events);  // its event may have been already
+    }
     return NGX_AGAIN;
 }
 

@@ -1,11 +1,14 @@
 #include "sidecar/full_pass.hpp"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <charconv>
 #include <optional>
 #include <unordered_set>
 
 #include "core/digest.hpp"
+#include "core/redis/reply.hpp"
 #include "sidecar/leader_lease.hpp"
 #include "sidecar/weather.hpp"
 
@@ -54,7 +57,15 @@ FullPass::Report FullPass::run() {
 void FullPass::read_epoch() {
     run_id_ = redis::info_field(redis_.text({"INFO", "server"}), "run_id");
     if (run_id_.empty()) throw RedisError("Redis does not say its run_id (INFO server)");
-    report_.epoch = redis_.text({"GET", names_.epoch});
+    redis_.send({"GET", names_.epoch});
+    redis_.exchange([this](std::size_t, const redis::ReplyView& reply) {
+        // Something else of that name proves as little as none, and set_epoch() replaces it.
+        if (reply.is(redis::ReplyType::error) && redis::error_code(reply.text()) == "WRONGTYPE") {
+            return spdlog::warn("{} in Redis is no text: somebody else wrote it; it is made anew", names_.epoch);
+        }
+        must_succeed(reply);
+        report_.epoch = reply.text();
+    });
     report_.rebuilt = !report_.epoch.starts_with(run_id_ + " ");
 }
 

@@ -27,10 +27,11 @@ constexpr std::string_view kSetWhenFull =
     "return redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2])";
 
 // Scripts, not MULTI: a full Redis refuses every command inside MULTI. KEYS: the leader's key, the epoch's.
-// ARGV: our token, the length of the lease, the epoch that must stand or nothing. Gives 1, or why not.
+// ARGV: our token, the length of the lease, the epoch that must stand or nothing. Gives 1, or why not. pcall: an epoch that is
+// no text is an error to GET.
 constexpr std::string_view kRenew =
     "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end "
-    "if ARGV[3] ~= '' and redis.call('GET', KEYS[2]) ~= ARGV[3] then return -1 end "
+    "if ARGV[3] ~= '' and redis.pcall('GET', KEYS[2]) ~= ARGV[3] then return -1 end "
     "return redis.call('PEXPIRE', KEYS[1], ARGV[2])";
 constexpr std::string_view kRemove =
     "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end "

@@ -77,7 +77,7 @@ std::string session_settings(const Postgres::Options& options) {
     return "SET DateStyle = 'ISO, YMD'; SET TimeZone = 'UTC'; SET IntervalStyle = 'postgres'; "
            "SET extra_float_digits = 1; SET standard_conforming_strings = on; SET bytea_output = 'hex'; "
            "SET row_security = on; SET default_transaction_isolation = 'read committed'; "
-           "SET default_transaction_read_only = off; "
+           "SET default_transaction_read_only = off; SET idle_session_timeout = 0; "  // whoever listens is idle
            "SET lock_timeout = '" +
            std::to_string(options.lock_timeout.count()) + "s'; SET statement_timeout = '" +
            std::to_string(options.statement_timeout.count()) + "s'";

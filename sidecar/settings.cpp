@@ -1,6 +1,7 @@
 #include "sidecar/settings.hpp"
 
 #include <libpq-fe.h>
+#include <yaml-cpp/eventhandler.h>
 
 #include <algorithm>
 #include <charconv>
@@ -187,6 +188,38 @@ void read_transfers(Section exports, Section imports, Settings& settings) {
     imports.finish();
 }
 
+// Hears where the documents of a file begin.
+class DocumentStarts : public YAML::EventHandler {
+  public:
+    void OnDocumentStart(const YAML::Mark& mark) override { marks.push_back(mark); }
+    void OnDocumentEnd() override {}
+    void OnNull(const YAML::Mark& /*mark*/, YAML::anchor_t /*anchor*/) override {}
+    void OnAlias(const YAML::Mark& /*mark*/, YAML::anchor_t /*anchor*/) override {}
+    void OnScalar(const YAML::Mark& /*mark*/, const std::string& /*tag*/, YAML::anchor_t /*anchor*/,
+                  const std::string& /*value*/) override {}
+    void OnSequenceStart(const YAML::Mark& /*mark*/, const std::string& /*tag*/, YAML::anchor_t /*anchor*/,
+                         YAML::EmitterStyle::value /*style*/) override {}
+    void OnSequenceEnd() override {}
+    void OnMapStart(const YAML::Mark& /*mark*/, const std::string& /*tag*/, YAML::anchor_t /*anchor*/,
+                    YAML::EmitterStyle::value /*style*/) override {}
+    void OnMapEnd() override {}
+
+    std::vector<YAML::Mark> marks;
+};
+
+// Looks no further than at two: where none can begin, as at a comma, yaml-cpp finds an empty one again and again, so that its
+// LoadAll() never ends. Throws SettingsComplaint, YAML::Exception.
+void require_one_document(const std::string& yaml, const std::string& file) {
+    std::istringstream text(yaml);
+    YAML::Parser parser(text);
+    DocumentStarts starts;
+    for (int documents = 0; documents < 2; ++documents)
+        if (!parser.HandleNextDocument(starts)) return;
+    const YAML::Mark& first = starts.marks.front();
+    if (starts.marks.back().pos == first.pos) throw YAML::ParserException(first, "nothing can begin so");
+    throw SettingsComplaint{file + ": holds more than one YAML document"};
+}
+
 Settings read(Section top) {
     Settings settings;
     top.required("postgres", "postgresql://apikeyd@127.0.0.1/app", settings.postgres, parse_postgres);
@@ -239,12 +272,10 @@ Result<std::string> parse_postgres(std::string_view text) {
 
 Result<Settings> parse_settings(const std::string& yaml, const std::string& file) {
     try {
-        const std::vector<YAML::Node> documents = YAML::LoadAll(yaml);
-        if (documents.empty() || documents.front().IsNull()) {
-            return Error{file + ": is empty; postgres, redis and listen must be given"};
-        }
-        if (documents.size() > 1) return Error{file + ": holds more than one YAML document"};
-        return read(Section(file, file, "", documents.front()));
+        require_one_document(yaml, file);
+        const YAML::Node document = YAML::Load(yaml);
+        if (document.IsNull()) return Error{file + ": is empty; postgres, redis and listen must be given"};
+        return read(Section(file, file, "", document));
     } catch (const SettingsComplaint& complaint) {
         return Error{complaint.message};
     } catch (const YAML::Exception& error) {

@@ -2,6 +2,9 @@
 # A client that hangs up while Redis is asked about its key ends as 499 at once, and its reply goes to nobody.
 # Hazards: N1, P22
 
+import os
+import signal
+
 from lib.apikeytest import Gate, Test, request_bytes, wait_for
 
 CONF = """
@@ -60,4 +63,18 @@ with Test() as t:
     gate.open()
     t.is_(nginx.get("/", carol).saw("X-User-Id"), ["carol"], "the next one on the link is herself")
     t.is_([x["uri"] for x in nginx.wait_requests(5)].count("/behind"), 0, "the second was never begun")
+
+    # Whoever has left before his request is read has left, too: his end came with it, and nothing comes any more.
+    gate = Gate()
+    proxy.on("HMGET", gate.hold, nth=1)
+    for worker in nginx.workers():
+        os.kill(worker, signal.SIGSTOP)
+    with nginx.connect() as client:
+        client.send(request_bytes(path="/left", key=alice))
+    for worker in nginx.workers():
+        os.kill(worker, signal.SIGCONT)
+    t.ok(asked(proxy, 5), "he left at once; Redis is asked")
+    t.is_([(x["uri"], x["status"]) for x in nginx.wait_requests(6)[5:]], [("/left", 499)], "499, before Redis has answered")
+    gate.open()
+    t.is_(nginx.get("/", carol).saw("X-User-Id"), ["carol"], "the next one on the link is herself")
     t.fds_return(nginx, baseline)

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # apikeyctl doctor tells a standby from a primary and goes on looking, notices a pooler in between and a database that was never
 # migrated, and what does not answer holds it up for seconds only.
+# Hazards: G17
 
 import contextlib
 import os

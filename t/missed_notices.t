@@ -2,7 +2,7 @@
 # A change that nobody heard of (the listener was cut off, apikeyd was dead) is in force as soon as apikeyd is back.
 # Hazards: C9, C13, S10
 
-from lib.apikeytest import Test, wait_for
+from lib.apikeytest import Gate, Test, wait_for
 
 CONF = """
 %GLOBALS%
@@ -31,17 +31,29 @@ def revoke(pg, key):
 with Test() as t:
     pg, redis = t.postgres(), t.redis()
     alice, bob, carol, dave = (t.key(user=user) for user in ("alice", "bob", "carol", "dave"))
-    for key in (alice, bob, carol):
+    erin, frank = t.key(user="erin"), t.key(user="frank")
+    for key in (alice, bob, carol, erin):
         insert(pg, key)
-    daemon = t.apikeyd(pg, redis)
+    proxy = t.redis_proxy(redis)
+    daemon = t.apikeyd(pg, proxy)
     nginx = t.nginx(CONF, redis=redis)
     t.is_(nginx.get("/", alice).status, 200, "in force")
 
     # C9: while no backend listens, a key is revoked.
     cut = ("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'postgres' "
            "AND pid <> pg_backend_pid() AND datname = current_database()")
+    gate = Gate()
+    proxy.forget()
+    proxy.on("HMGET", gate.hold, nth=1)
     pg.sql(f"BEGIN; {cut}; UPDATE api_keys SET is_active = false WHERE id = '{alice.id}'; COMMIT")
+    # It is back, has read what there is, and asks Redis for the same: what changes now is in no pass, and only heard of.
+    t.ok(wait_for(lambda: proxy.count("HMGET") > 0), "it is back, and compares Redis with what it has read")
+    revoke(pg, erin)
+    insert(pg, frank)
+    gate.open()
     t.ok(wait_for(lambda: nginx.get("/", alice).status == 401, 3), "revoked while nobody listened")
+    t.ok(wait_for(lambda: nginx.get("/", erin).status == 401, 3), "revoked after it was read")
+    t.ok(wait_for(lambda: nginx.get("/", frank).status == 200, 3), "made after all were read")
 
     # C13: apikeyd dies between the commit and the DEL.
     daemon.kill()

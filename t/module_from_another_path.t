@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # The module is replaced: under the same path a reload keeps the one that is loaded; from another path a reload takes the new
-# one, which begins with a zone of its own, and the old workers end with theirs.
+# one, which begins with a zone of its own, whether it lays that out in the same way or not, and the old workers end with theirs.
 # Hazards: N18
 
 import os
@@ -68,8 +68,9 @@ with Test() as t:
     t.is_(loaded(), {f"{first} (deleted)"}, "the module is the one that was there")
     t.ok(is_cached(alice), "with its cache")
 
-    for turn, path in enumerate((second, f"{folder}/api_key_third.so")):
-        shutil.copy(places.MODULE, path)
+    for turn, (path, build) in enumerate(((second, places.MODULE), (f"{folder}/api_key_third.so", places.OTHER_LAYOUT),
+                                          (f"{folder}/api_key_fourth.so", places.MODULE))):
+        shutil.copy(build, path)           # the third lays its zone out in another way
         nginx.write_config(load_module=f"load_module {path};")
         t.ok(nginx.reload(), f"the module from another path, {turn + 1}")
         t.ok(path in loaded(), "it is loaded", loaded())

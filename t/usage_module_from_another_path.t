@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # The module is replaced by one from another path, under load and while Redis is away: the new one has a zone of its own, the old workers
-# bring what is in theirs to Redis or to the spool, and every request counts once.
+# bring what is in theirs to Redis or to the spool, and every request counts once. One of them lays its zone out in another way.
 # Hazards: N18, U1
 
 import os
@@ -28,10 +28,10 @@ http {
 """
 
 
-def another_module(name):
+def another_module(name, build=places.MODULE):
     """A copy of it, from the next reload on."""
     path = f"{folder}/api_key_{name}.so"
-    shutil.copy(places.MODULE, path)
+    shutil.copy(build, path)
     nginx.write_config(load_module=f"load_module {path};")
     return nginx.reload()
 
@@ -43,9 +43,9 @@ with Test() as t:
     nginx = t.nginx(CONF, redis=proxy, spool=spool, interval="1m")
     wait_for(lambda: nginx.wait_watching(2))
     with usage.Load(nginx, keys) as load:
-        for name in ("second", "third"):
+        for name, build in (("second", places.MODULE), ("third", places.OTHER_LAYOUT)):
             load.wait_more(60)
-            t.ok(another_module(name), f"the {name} module")
+            t.ok(another_module(name, build), f"the {name} module")
     zones = {zone for zone, _ in usage.slots(redis)}
     t.is_(len(zones), 2, "two zones were emptied by those who had them", zones)
     wait_for(lambda: nginx.wait_watching(2))

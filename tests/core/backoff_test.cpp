@@ -11,7 +11,7 @@ namespace {
 
 const std::vector<std::int64_t> kSteps = {50, 100, 200, 400, 500, 500, 500, 500};
 
-// R5
+// Hazards: R5
 TEST(Backoff, WaitsBetweenHalfAStepAndTheStep) {
     for (std::uint64_t seed = 0; seed < 1000; ++seed) {
         Backoff backoff(seed);

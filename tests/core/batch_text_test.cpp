@@ -1,4 +1,5 @@
-// What a batch says, against the C library's calendar and a plain reader of COPY's text. Hazards: D10, D12, D13.
+// What a batch says, against the C library's calendar and a plain reader of COPY's text.
+// Hazards: D10, D12, D13
 #include "core/usage/batch_text.hpp"
 
 #include <gtest/gtest.h>

@@ -51,7 +51,7 @@ void expect(const Case& c) {
     EXPECT_EQ(found.token, c.token) << testing::PrintToString(c.field_value);
 }
 
-// P4
+// Hazards: P4
 TEST(Authorization, TakesTheSchemeInAnyCase) {
     for (unsigned upper = 0; upper < 64; ++upper) {
         std::string scheme = "bearer";
@@ -62,7 +62,7 @@ TEST(Authorization, TakesTheSchemeInAnyCase) {
     }
 }
 
-// P5
+// Hazards: P5
 TEST(Authorization, TellsNoCredentialsFromBadOnes) {
     for (const char* const other :
          {"", " ", "\t", "Basic dXNlcjpwYXNz", "Digest username=\"u\"", "Token abc", "Bearerabc", "Bearer,",
@@ -74,7 +74,7 @@ TEST(Authorization, TellsNoCredentialsFromBadOnes) {
     }
 }
 
-// P6
+// Hazards: P6
 TEST(Authorization, WantsSpacesBetweenSchemeAndToken) {
     expect({"Bearer  abc", Kind::present, "abc"});
     expect({"Bearer" + std::string(1000, ' ') + "abc", Kind::present, "abc"});
@@ -83,7 +83,7 @@ TEST(Authorization, WantsSpacesBetweenSchemeAndToken) {
     }
 }
 
-// P7
+// Hazards: P7
 TEST(Authorization, TrimsOptionalWhitespaceAroundTheValue) {
     for (const char* const before : {"", " ", "\t", " \t \t"}) {
         for (const char* const after : {"", " ", "\t", "\t \t "}) {
@@ -92,7 +92,7 @@ TEST(Authorization, TrimsOptionalWhitespaceAroundTheValue) {
     }
 }
 
-// P8
+// Hazards: P8
 TEST(Authorization, TakesOneTokenAndNothingElse) {
     for (const char* const bad :
          {"Bearer a, Bearer b", "Bearer a b", "Bearer \"abc\"", "Bearer abc;", "Bearer abc,", "Bearer 'abc'",
@@ -105,7 +105,8 @@ TEST(Authorization, TakesOneTokenAndNothingElse) {
     }
 }
 
-// P9: every byte at every place of tokens of many lengths.
+// Every byte at every place of tokens of many lengths.
+// Hazards: P9
 TEST(Authorization, TakesOnlyToken68) {
     const std::string allowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~+/";
     for (std::size_t length = 3; length <= 70; length += 1 + length / 16) {
@@ -121,7 +122,7 @@ TEST(Authorization, TakesOnlyToken68) {
     }
 }
 
-// P11
+// Hazards: P11
 TEST(Authorization, TakesUpTo512Bytes) {
     for (const std::size_t length : {1U, 2U, 511U, 512U}) {
         const std::string token(length, 'x');
@@ -146,7 +147,7 @@ Case reference(const std::string& value) {
     return {value, std::regex_match(value, ours) ? Kind::malformed : Kind::none, ""};
 }
 
-// P4-P9, P11
+// Hazards: P4, P5, P6, P7, P8, P9, P11
 TEST(Authorization, AgreesWithTheGrammarOnWhatIsNearIt) {
     const std::vector<std::string> pieces = {" ",
                                              "  ",
@@ -202,7 +203,7 @@ TEST(Key, StandsAlone) {
     for (const std::string_view bad : {"", " ", "a b", "Bearer abc", "=", "a,b", "\"abc\"", "a\x80"}) {
         EXPECT_EQ(judged(parse_key(bad)).kind, Kind::malformed) << bad;
     }
-    EXPECT_EQ(parse_key(std::string(513, 'k')).kind, Kind::malformed);  // P11
+    EXPECT_EQ(parse_key(std::string(513, 'k')).kind, Kind::malformed);
 }
 
 TEST(Authorization, DoesNotAllocate) {

@@ -1,4 +1,4 @@
-// R21, R22
+// Hazards: R21, R22
 #include "core/redis/change_intake.hpp"
 
 #include <gtest/gtest.h>

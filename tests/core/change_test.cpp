@@ -1,4 +1,4 @@
-// R22
+// Hazards: R22
 #include "core/redis/change.hpp"
 
 #include <gtest/gtest.h>

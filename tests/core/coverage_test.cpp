@@ -72,7 +72,8 @@ TEST(Coverage, AnotherRedisBeginsAnew) {
     EXPECT_EQ(zone.coverage.add({4400, 4450}), 4500) << "an empty claim";
 }
 
-// N23: a worker that is killed at any store leaves an interval that claims no more than it knew.
+// A worker that is killed at any store leaves an interval that claims no more than it knew.
+// Hazards: N23
 TEST(Coverage, AKilledWriterClaimsNothingThatIsNot) {
     struct Case {
         Interval zone, claim;

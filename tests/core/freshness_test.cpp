@@ -45,7 +45,7 @@ TEST(Freshness, EndsAreSpreadOverTheLastSixteenth) {
     EXPECT_EQ(shortened(1, ending_in(255)), 1);
 }
 
-// Hazard C19
+// Hazards: C19
 TEST(Freshness, StaleServesOnlyWhileRedisCannotBeReached) {
     EXPECT_EQ(fall_back(1599, kTimes, false), Fallback::fresh);
     EXPECT_EQ(fall_back(1599, kTimes, true), Fallback::fresh);

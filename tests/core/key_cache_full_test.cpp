@@ -1,4 +1,5 @@
-// A key cache that is full, and those who would like to fill it. Hazards: N26, X1, X3.
+// A key cache that is full, and those who would like to fill it.
+// Hazards: N26, X1, X3
 #include <gtest/gtest.h>
 
 #include <random>
@@ -106,7 +107,8 @@ TEST_F(FullKeyCache, EvictsWhatWasUsedLongestAgoWhereverTheClockIs) {
     }
 }
 
-// X1: known keys and unknown keys have nothing to do with each other, and a twentieth of the memory is enough for these.
+// Known keys and unknown keys have nothing to do with each other, and a twentieth of the memory is enough for these.
+// Hazards: X1
 TEST_F(FullKeyCache, AFloodOfUnknownKeysEvictsNobody) {
     for (std::uint64_t key = 0; key < 2'000; ++key)
         insert(digest_of(key), 1);
@@ -131,7 +133,8 @@ TEST_F(FullKeyCache, AFloodOfUnknownKeysEvictsNobody) {
     EXPECT_EQ(cache_.counts().evictions, 2'000 - known_before);
 }
 
-// X3: digests whose first 48 bits somebody ground to be the same, and the last byte, which is the tag.
+// Digests whose first 48 bits somebody ground to be the same, and the last byte, which is the tag.
+// Hazards: X3
 TEST_F(FullKeyCache, GroundDigestsSpreadLikeAnyOthers) {
     std::vector<Digest> ground;
     for (std::uint64_t number = 0; number < 1'000; ++number) {
@@ -147,7 +150,8 @@ TEST_F(FullKeyCache, GroundDigestsSpreadLikeAnyOthers) {
     EXPECT_GE(kept, 990u);
 }
 
-// X3: who has found digests that share a bucket here has found nothing for a cache with another secret.
+// Who has found digests that share a bucket here has found nothing for a cache with another secret.
+// Hazards: X3
 TEST(KeyCacheIndex, DependsOnTheSecret) {
     const KeyCache::Secret other = {0xa409'3822'299f'31d0, 0x082e'fa98'ec4e'6c89};
     constexpr std::uint64_t kBuckets = 1'000;

@@ -6,7 +6,8 @@
 //   keys that the writer has nothing to do with are found all the time;
 //   the next writer can store, replace and remove what the dead one was about.
 //
-// First on copies of the memory, after every store; then with real SIGKILLs, at some of them. Hazards: N23.
+// First on copies of the memory, after every store; then with real SIGKILLs, at some of them.
+// Hazards: N23
 #include <gtest/gtest.h>
 
 #include <algorithm>

@@ -1,159 +1,18 @@
-// The key cache against a plain map. It may forget; it must not lie. A few hundred keys of all lengths compete for a
-// small cache while questions are under way, keys change, and now and then any key may have. What is promised:
+// The key cache against its model, by chance.
 //
-//   a hit         is the latest answer that was stored of this key, to the last byte, and none of before its last
-//                 invalidation, or the last of all keys
-//   an answer     to a question of before its key's last invalidation is not stored
-//   every state   is sound
-//
-// Hazards: C1.
-#include <gtest/gtest.h>
+// Hazards: C1
+#include "tests/core/key_cache_model.hpp"
 
-#include <map>
-#include <optional>
 #include <random>
-#include <vector>
-
-#include "tests/core/key_cache_block.hpp"
 
 namespace apikey::test {
 namespace {
 
-constexpr std::uint64_t kKeys = 300;
-
-// What Redis says about a key at one moment: versions that five divides are no key at all.
-struct Answer {
-    std::int64_t version;
-    KeyCache::Millis validated_at;
-    [[nodiscard]] bool is_unknown() const { return version % 5 == 0; }
-};
-
-struct Question {
-    std::uint64_t key;
-    KeyCache::Ticket ticket;
-    Answer answer;       // what Redis says
-    std::uint64_t step;  // when the ticket was taken
-};
-
-class Model {
-  public:
-    explicit Model(std::uint32_t seed) : random_(seed) {}
-
-    void step() {
-        ++step_;
-        now_ += chance(20) ? 1 : 0;
-        const std::uint64_t dice = below(100);
-        if (dice < 3) return change();
-        if (dice < 6) return announce();
-        if (dice < 30) return ask();
-        if (dice < 60) return answer_one();
-        if (dice < 99) return look_up(below(kKeys));
-        if (chance(20)) announce_all();
-    }
-
-    void check_all() {
-        ASSERT_TRUE(cache_.is_sound());
-        for (std::uint64_t key = 0; key < kKeys; ++key)
-            look_up(key);
-    }
-
-    std::uint64_t looked_up = 0, hits = 0, unknown_hits = 0, refused = 0, refused_in_vain = 0, stored = 0;
-
-  private:
-    std::uint64_t below(std::uint64_t limit) { return random_() % limit; }
-    bool chance(std::uint64_t one_in) { return below(one_in) == 0; }
-
-    // The key changes in Redis; the message about it comes later.
-    void change() {
-        const std::uint64_t key = below(kKeys);
-        ++versions_[key];
-        unannounced_.push_back(key);
-    }
-    void announce() {
-        if (unannounced_.empty()) return;
-        const std::size_t at = below(unannounced_.size());
-        const std::uint64_t key = unannounced_[at];
-        unannounced_.erase(unannounced_.begin() + static_cast<std::ptrdiff_t>(at));
-        cache_.invalidate(digest_of(key));
-        latest_.erase(key);
-        invalidated_[key] = step_;
-    }
-    void announce_all() {
-        unannounced_.clear();
-        cache_.invalidate_all();
-        latest_.clear();
-        for (std::uint64_t key = 0; key < kKeys; ++key)
-            invalidated_[key] = step_;
-    }
-
-    void ask() {
-        if (questions_.size() >= 10) return;
-        const std::uint64_t key = below(kKeys);
-        questions_.push_back({key, cache_.ticket(digest_of(key)), {versions_[key], ++clock_}, step_});
-    }
-    void answer_one() {
-        if (questions_.empty()) return;
-        const std::size_t at = below(questions_.size());
-        Question question = questions_[at];
-        questions_.erase(questions_.begin() + static_cast<std::ptrdiff_t>(at));
-        if (chance(2)) question.answer.version = versions_[question.key];  // it was read late
-        store(question);
-    }
-
-    void store(const Question& question) {
-        const Digest digest = digest_of(question.key);
-        const auto& [version, validated_at] = question.answer;
-        const auto result = question.answer.is_unknown()
-                                ? cache_.insert_unknown(digest, question.ticket, validated_at, now_)
-                                : cache_.insert_known(digest, question.ticket, validated_at, now_,
-                                                      telling_facts(question.key, version));
-        const auto latest = latest_.find(question.key);
-        const bool is_late = latest != latest_.end() && latest->second.validated_at > validated_at;
-        if (result == KeyCache::Stored::stored) {
-            ++stored;
-            ASSERT_GT(question.step, invalidated_[question.key]) << "kept what may have changed since";
-            latest_[question.key] = question.answer;
-            return;
-        }
-        ASSERT_EQ(result, KeyCache::Stored::outdated);
-        ++refused;
-        if (question.step > invalidated_[question.key] && !is_late) ++refused_in_vain;  // a neighbour changed
-    }
-
-    void look_up(std::uint64_t key) {
-        RoomyCachedKey found;
-        const auto result = cache_.find(digest_of(key), now_, found);
-        ++looked_up;
-        if (result == KeyCache::Found::nothing) return;
-        ++hits;
-        const auto latest = latest_.find(key);
-        ASSERT_NE(latest, latest_.end()) << "key " << key << " was forgotten at " << invalidated_[key];
-        ASSERT_EQ(found.says.validated_at, latest->second.validated_at);
-        ASSERT_EQ(result == KeyCache::Found::unknown, latest->second.is_unknown());
-        if (result == KeyCache::Found::unknown) {
-            ++unknown_hits;
-            return;
-        }
-        ASSERT_TRUE(found.facts() == telling_facts(key, latest->second.version));
-    }
-
-    std::mt19937 random_;
-    Block block_{64 * 1024};
-    KeyCache cache_ = block_.create();
-    std::uint64_t step_ = 0;
-    std::uint32_t now_ = 65'000;
-    KeyCache::Millis clock_ = 0;
-    std::array<std::int64_t, kKeys> versions_{};
-    std::array<std::uint64_t, kKeys> invalidated_{};  // the step of the last invalidation that was applied
-    std::map<std::uint64_t, Answer> latest_;          // the last that was stored, until it is invalidated
-    std::vector<std::uint64_t> unannounced_;
-    std::vector<Question> questions_;
-};
-
 TEST(KeyCacheModel, ForgetsButDoesNotLie) {
     for (std::uint32_t seed = 1; seed <= 20; ++seed) {
         SCOPED_TRACE("seed " + std::to_string(seed));
-        Model model(seed);
+        KeyCacheModel model([random = std::mt19937(seed)](std::uint64_t limit) mutable { return random() % limit; },
+                            300, 64 * 1024);
         for (int i = 0; i < 20'000 && !testing::Test::HasFatalFailure(); ++i) {
             model.step();
             if (i % 500 == 0) model.check_all();

@@ -8,7 +8,7 @@
 // The lock is one like the slab mutex of nginx: a word with the owner's pid; the parent opens it when the owner is dead,
 // as nginx's master does. It is the only thing that is mended.
 //
-// Hazards: C1, C3, N23.
+// Hazards: C1, C3, N23
 #include <gtest/gtest.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>

@@ -1,5 +1,5 @@
 // The rules of the key cache, one by one; what happens when it is full is in key_cache_full_test.cpp.
-// Hazards: C1 (a change while a question is under way), N18, V21.
+// Hazards: C1, N18, V21
 #include "core/key_cache.hpp"
 
 #include <gtest/gtest.h>

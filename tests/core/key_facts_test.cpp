@@ -70,7 +70,8 @@ TEST(KeyFacts, AllNilIsNobodysKey) {
     EXPECT_EQ(decode(Fields(7)), FactsStatus::absent);
 }
 
-// R14: one bit, one character, another key, another case: nothing but the hash that was asked for.
+// One bit, one character, another key, another case: nothing but the hash that was asked for.
+// Hazards: R14
 TEST(KeyFacts, AnotherHashIsAnotherQuestion) {
     const std::string hex = to_hex_string(kAsked);
     for (std::size_t at = 0; at < hex.size(); ++at) {
@@ -88,7 +89,7 @@ TEST(KeyFacts, AnotherHashIsAnotherQuestion) {
     EXPECT_EQ(decode(fields), FactsStatus::mismatch);
 }
 
-// R16, R17
+// Hazards: R16, R17
 TEST(KeyFacts, OneNilAmongOthersIsCorrupt) {
     for (const Field field : kAllFields) {
         EXPECT_EQ(decode(with(field, std::nullopt)), FactsStatus::corrupt) << kFactFields.at(field);
@@ -100,7 +101,7 @@ TEST(KeyFacts, OneNilAmongOthersIsCorrupt) {
     }
 }
 
-// R17
+// Hazards: R17
 TEST(KeyFacts, IdAndUserMustNotBeEmpty) {
     EXPECT_EQ(decode(with(kId, "")), FactsStatus::corrupt);
     EXPECT_EQ(decode(with(kUser, "")), FactsStatus::corrupt);
@@ -109,7 +110,7 @@ TEST(KeyFacts, IdAndUserMustNotBeEmpty) {
     }
 }
 
-// R16
+// Hazards: R16
 TEST(KeyFacts, ControlBytesAreCorrupt) {
     for (const Field field : {kId, kUser, kName, kPrefix, kScopes, kExpires}) {
         for (int byte = 0; byte < 256; ++byte) {
@@ -123,7 +124,8 @@ TEST(KeyFacts, ControlBytesAreCorrupt) {
     }
 }
 
-// D12: what becomes part of usage must be text for Postgres.
+// What becomes part of usage must be text for Postgres.
+// Hazards: D12
 TEST(KeyFacts, IdsThatAreNoUtf8AreCorrupt) {
     for (const Field field : {kId, kUser}) {
         EXPECT_EQ(decode(with(field, "Zoë")), FactsStatus::found);
@@ -132,7 +134,7 @@ TEST(KeyFacts, IdsThatAreNoUtf8AreCorrupt) {
     }
 }
 
-// R16
+// Hazards: R16
 TEST(KeyFacts, LongFieldsAreCorrupt) {
     for (const Field field : {kId, kUser, kName, kPrefix, kScopes}) {
         EXPECT_EQ(decode(with(field, std::string(kMaxFieldBytes, 'x'))), FactsStatus::found);
@@ -140,7 +142,7 @@ TEST(KeyFacts, LongFieldsAreCorrupt) {
     }
 }
 
-// R16
+// Hazards: R16
 TEST(KeyFacts, ExpiryIsDigitsOrNothing) {
     const auto expiry = [](const std::string& text) {
         KeyFacts facts;
@@ -160,7 +162,8 @@ TEST(KeyFacts, ExpiryIsDigitsOrNothing) {
     }
 }
 
-// R10, R14: what is no answer to HMGET at all.
+// What is no answer to HMGET at all.
+// Hazards: R10, R14
 TEST(KeyFacts, AnotherShapeIsAnotherQuestion) {
     KeyFacts facts;
     const std::string hex = to_hex_string(kAsked);
@@ -201,7 +204,8 @@ TEST(KeyFacts, ElementsAreStringsOrNils) {
     }
 }
 
-// R14: a reply that found nothing names no key; its length must then be that of its place in line.
+// A reply that found nothing names no key; its length must then be that of its place in line.
+// Hazards: R14
 TEST(KeyFacts, MarksTellTheReplysPlace) {
     KeyFacts facts;
     for (std::size_t asked = 0; asked < 4; ++asked) {

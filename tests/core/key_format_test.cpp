@@ -84,7 +84,7 @@ TEST(Checksum, ReferenceIsCrc32) {
     EXPECT_EQ(value, 0xcbf43926U);
 }
 
-// P12
+// Hazards: P12
 TEST(Checksum, CatchesOneWrongCharacter) {
     std::mt19937 random(4);
     for (int i = 0; i < kKeys; ++i) {
@@ -97,7 +97,7 @@ TEST(Checksum, CatchesOneWrongCharacter) {
     }
 }
 
-// P12
+// Hazards: P12
 TEST(Checksum, CatchesTwoCharactersInTheWrongOrder) {
     std::mt19937 random(5);
     for (int i = 0; i < kKeys; ++i) {
@@ -110,7 +110,7 @@ TEST(Checksum, CatchesTwoCharactersInTheWrongOrder) {
     }
 }
 
-// P12
+// Hazards: P12
 TEST(Checksum, CatchesAHalfCopiedKey) {
     std::mt19937 random(6);
     for (int i = 0; i < kKeys; ++i) {
@@ -122,7 +122,7 @@ TEST(Checksum, CatchesAHalfCopiedKey) {
     }
 }
 
-// P13
+// Hazards: P13
 TEST(Checksum, CatchesACaseThatWasChanged) {
     std::mt19937 random(7);
     for (int i = 0; i < kKeys; ++i) {

@@ -140,7 +140,8 @@ TEST(Registration, IsLostWithTheConnection) {
     EXPECT_EQ(t.written(), kTime) << "another Redis has another clock";
 }
 
-// R8, R9: weather.
+// Such refusals are weather.
+// Hazards: R8, R9
 TEST(Registration, IsRefusedWithoutHarmToLookups) {
     for (const std::string& refusal : {std::string("OOM command not allowed when used memory > 'maxmemory'."),
                                        std::string("NOPERM this user has no permissions to run the 'zadd' command"),
@@ -228,7 +229,8 @@ TEST(Invalidation, GoesBetweenBatches) {
     EXPECT_EQ(t.outcomes(), (Outcomes{"1 found ann", "2 unknown"}));
 }
 
-// R14: replies that were lost, repeated or exchanged acknowledge nothing.
+// Replies that were lost, repeated or exchanged acknowledge nothing.
+// Hazards: R14
 TEST(Invalidation, ASlipEndsTheConnection) {
     const std::string one = ":1\r\n";
     for (const std::string& replies :
@@ -252,7 +254,8 @@ TEST(Invalidation, ASlipEndsTheConnection) {
     }
 }
 
-// R7: registrations keep the connection from being idle; its role is asked for all the same.
+// Registrations keep the connection from being idle; its role is asked for all the same.
+// Hazards: R7
 TEST(Invalidation, DoesNotHideAReplica) {
     WorkerTable t;
     t.connect_and_register();
@@ -270,7 +273,8 @@ TEST(Invalidation, DoesNotHideAReplica) {
     EXPECT_EQ(t.session.why(), "Redis is a replica; a master is needed");
 }
 
-// R29: CLIENT PAUSE WRITE keeps everything behind a ZADD waiting.
+// CLIENT PAUSE WRITE keeps everything behind a ZADD waiting.
+// Hazards: R29
 TEST(Invalidation, PausesAfterASilenceThatItMayHaveCaused) {
     WorkerTable t;
     t.connect_and_register();
@@ -316,7 +320,8 @@ TEST(Invalidation, IsNotToBlameForASilenceOfLookups) {
     EXPECT_EQ(t.written(), kTime);
 }
 
-// R4: a silent Redis owes these answers, too.
+// A silent Redis owes these answers, too.
+// Hazards: R4
 TEST(Invalidation, SilenceEndsTheConnection) {
     WorkerTable t;
     t.connect();

@@ -10,7 +10,8 @@ const std::string kHeartbeat = command({"INFO", "replication"}) + kEpochQuery;
 
 // --- deadlines -------------------------------------------------------------------------------------------------
 
-// R3: a late reply is consumed in its place and goes to nobody.
+// A late reply is consumed in its place and goes to nobody.
+// Hazards: R3
 TEST(LookupLives, EndAtTheirDeadlineAndKeepTheirPlace) {
     Table t;
     t.connect();
@@ -70,7 +71,7 @@ TEST(LookupLives, AbandonedBeforeSendingCostsNothing) {
     EXPECT_EQ(t.outcomes(), Outcomes{"2 unknown"});
 }
 
-// N1
+// Hazards: N1
 TEST(LookupLives, AbandonedAfterSendingKeepsItsPlace) {
     Table t;
     t.connect();
@@ -104,7 +105,8 @@ TEST(LookupLives, AbandonedTombstonesAreNotUsedAgainTooEarly) {
     EXPECT_EQ(t.outcomes(), (Outcomes{"2 found bob", "3 unknown"}));
 }
 
-// N3: reply and abort in the same turn.
+// Reply and abort in the same turn.
+// Hazards: N3
 TEST(LookupLives, AbandonedAfterTheEndIsLeftToTheOwner) {
     Table t;
     t.connect();
@@ -131,7 +133,8 @@ TEST(LookupLives, AbandonedLongOnesTimeOutForNobody) {
     EXPECT_EQ(t.outcomes(), Outcomes{});
 }
 
-// X4: places are taken until the reply has come, so memory is bounded however askers come and go.
+// Places are taken until the reply has come, so memory is bounded however askers come and go.
+// Hazards: X4
 TEST(LookupLives, AreCountedWithTheirTombstones) {
     LookupSession::Options options;
     options.most_waiting = 3;
@@ -153,7 +156,8 @@ TEST(LookupLives, AreCountedWithTheirTombstones) {
 
 // --- Redis that says something else ----------------------------------------------------------------------------
 
-// R6, R9, R11, R14: each ends the connection, and the text never names the key.
+// Each ends the connection, and the text never names the key.
+// Hazards: R6, R9, R11, R14
 TEST(LookupLives, EndTogetherWhenRedisSaysAnythingElse) {
     const std::string hash = to_hex_string(digest_of(1));
     const std::string refused = "Redis refused HMGET of a key: ";
@@ -204,7 +208,8 @@ TEST(LookupLives, EndTogetherWhenTheEpochIsRefused) {
     EXPECT_EQ(t.outcomes(), Outcomes{"1 unavailable"});
 }
 
-// R10, R16, R17: one record is bad, the others are not.
+// One record is bad, the others are not.
+// Hazards: R10, R16, R17
 TEST(LookupLives, ABrokenRecordIsUnavailableAlone) {
     Table t;
     t.connect();
@@ -222,7 +227,8 @@ TEST(LookupLives, ABrokenRecordIsUnavailableAlone) {
 
 // --- the connection --------------------------------------------------------------------------------------------
 
-// R2, R15: what was given away is lost with the connection, what was not is asked on the next.
+// What was given away is lost with the connection, what was not is asked on the next.
+// Hazards: R2, R15
 TEST(LookupLives, OnlyWhatWasNotSentSurvivesTheConnection) {
     Table t;
     t.connect();
@@ -256,7 +262,7 @@ TEST(LookupLives, FailAllForgetsNobody) {
     EXPECT_EQ(t.written(), "");
 }
 
-// R4
+// Hazards: R4
 TEST(LookupLives, AnIdleConnectionIsAskedForASignOfLife) {
     Table t;
     t.connect();
@@ -272,7 +278,8 @@ TEST(LookupLives, AnIdleConnectionIsAskedForASignOfLife) {
     EXPECT_EQ(t.session.next_heartbeat(), 3000);
 }
 
-// R3, R4: whatever else is sent meanwhile, and however many single bytes come.
+// Whatever else is sent meanwhile, and however many single bytes come.
+// Hazards: R3, R4
 TEST(LookupLives, ASilentConnectionEnds) {
     Table t;
     t.connect();
@@ -290,7 +297,8 @@ TEST(LookupLives, ASilentConnectionEnds) {
     EXPECT_EQ(t.session.why(), "Redis does not answer");
 }
 
-// R3: slow is not silent.
+// Slow is not silent.
+// Hazards: R3
 TEST(LookupLives, AnswersThatComeAreNoSilence) {
     Table t;
     t.connect();

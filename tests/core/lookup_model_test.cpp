@@ -340,7 +340,8 @@ class World {
     Worker worker_;
 };
 
-// R3, R14, R15, R23, R27, C11, C12, C20. SEED=n runs another world, and a longer time.
+// SEED=n runs another world, and a longer time.
+// Hazards: R3, R14, R15, R23, R27, C11, C12, C20
 TEST(LookupModel, NoVerdictIsEverWrong) {
     const char* const wanted = std::getenv("SEED");
     const unsigned first = wanted != nullptr ? static_cast<unsigned>(std::stoul(wanted)) : 1;

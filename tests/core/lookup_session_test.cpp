@@ -28,7 +28,8 @@ TEST(LookupSession, ShakesHandsWithWhatIsConfigured) {
                                          command({"INFO", "replication"}) + command({"GET", "site:epoch"}));
 }
 
-// R9: rotation.
+// The password may have changed.
+// Hazards: R9
 TEST(LookupSession, UsesTheNewestPassword) {
     LookupSession::Options options;
     options.password = "old";
@@ -51,7 +52,7 @@ TEST(LookupSession, AsksNothingBeforeTheHandshakeIsOver) {
     EXPECT_EQ(t.written(), lookup_command(digest_of(1), 0) + lookup_command(digest_of(2), 1) + kEpochQuery);
 }
 
-// R6, R7, R9, R12, R30
+// Hazards: R6, R7, R9, R12, R30
 TEST(LookupSession, ABadHandshakeEndsTheConnection) {
     const std::string ok = "+OK\r\n";
     const std::vector<std::pair<std::string, std::string>> replies = {
@@ -159,7 +160,8 @@ TEST(LookupSession, HandsOutAllFacts) {
     EXPECT_EQ(t.outcomes(), Outcomes{"1 found ann"});
 }
 
-// R13: however the replies are torn, the handshake's too.
+// However the replies are torn, the handshake's too.
+// Hazards: R13
 TEST(LookupSession, EveryCutGivesTheSameOutcomes) {
     const std::string replies = found_reply(digest_of(1), "ann", 0) + absent_reply(1) + epoch_reply() +
                                 found_reply(digest_of(3), "bob", 2) + "-WRONGTYPE x\r\n" + epoch_reply();
@@ -188,7 +190,7 @@ TEST(LookupSession, EveryCutGivesTheSameOutcomes) {
 
 // --- trust -----------------------------------------------------------------------------------------------------
 
-// R23
+// Hazards: R23
 TEST(LookupSession, WithoutAnEpochNothingCanBeKnown) {
     Table t;
     t.connect();
@@ -202,7 +204,7 @@ TEST(LookupSession, WithoutAnEpochNothingCanBeKnown) {
     EXPECT_FALSE(t.session.is_proven());
 }
 
-// R27
+// Hazards: R27
 TEST(LookupSession, AnotherRunsEpochProvesNothing) {
     Table t;
     const std::string old = epoch_reply("1", std::string(40, 'b'));
@@ -256,7 +258,8 @@ TEST(LookupSession, WhatIsAskedOnceMoreKeepsItsDeadline) {
     EXPECT_EQ(t.outcomes(), Outcomes{"1 unavailable"});
 }
 
-// R7: it is asked once per heartbeat, also under load.
+// It is asked once per heartbeat, also under load.
+// Hazards: R7
 TEST(LookupSession, NoticesThatItsMasterBecameAReplica) {
     Table t;
     t.connect();

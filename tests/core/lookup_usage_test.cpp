@@ -86,7 +86,8 @@ TEST(Shipment, GoesBetweenBatchesOfLookups) {
     EXPECT_EQ(t.session.usage_generation(), generation);
 }
 
-// R7, R8: weather, and no fault of the lookups behind it.
+// Weather, and no fault of the lookups behind it.
+// Hazards: R7, R8
 TEST(Shipment, IsRefusedWithoutHarmToLookups) {
     for (const std::string& refusal : {std::string("OOM command not allowed when used memory > 'maxmemory'."),
                                        std::string("READONLY You can't write against a read only replica."),
@@ -111,7 +112,8 @@ TEST(Shipment, IsRefusedWithoutHarmToLookups) {
     }
 }
 
-// R14: only an id that is new acknowledges.
+// Only an id that is new acknowledges.
+// Hazards: R14
 TEST(Shipment, ASlipEndsTheConnection) {
     for (const std::string& replies : {std::string("+OK\r\n"),
                                        std::string(":1\r\n"),
@@ -147,7 +149,8 @@ TEST(Shipment, ASlipEndsTheConnection) {
     }
 }
 
-// R2, R27: whoever ships cannot know what became of it, and tells it again.
+// Whoever ships cannot know what became of it, and tells it again.
+// Hazards: R2, R27
 TEST(Shipment, IsForgottenWithTheConnection) {
     ShippingTable t;
     t.connect();
@@ -172,7 +175,7 @@ TEST(Shipment, IsForgottenWithTheConnection) {
 
 // --- generations -----------------------------------------------------------------------------------------------
 
-// R23, R27
+// Hazards: R23, R27
 TEST(UsageGeneration, ChangesWithTheEpoch) {
     ShippingTable t;
     t.connect();
@@ -247,7 +250,8 @@ TEST(UsageGeneration, LastHeardIsOfThisConnection) {
     EXPECT_EQ(t.session.last_heard(), 0);
 }
 
-// R7: shipments keep the connection from being idle; role and epoch are looked at all the same.
+// Shipments keep the connection from being idle; role and epoch are looked at all the same.
+// Hazards: R7
 TEST(UsageGeneration, IsLookedAtHoweverMuchIsShipped) {
     for (const bool asks_for_state : {false, true}) {
         ShippingTable t;
@@ -273,7 +277,8 @@ std::size_t heap_in_use() {
     return info.uordblks + info.hblkhd;
 }
 
-// X4: what is unanswered is bounded, and its memory is given back.
+// What is unanswered is bounded, and its memory is given back.
+// Hazards: X4
 TEST(ShipmentBounds, KeepMemoryBounded) {
     const std::string rows(std::size_t{64} * 1024 - 2000, 'x');
     ShippingTable t;
@@ -342,7 +347,8 @@ TEST(ShipmentBounds, WhatIsWrittenLeavesTheBuffer) {
 
 // --- silence ---------------------------------------------------------------------------------------------------
 
-// R29: CLIENT PAUSE WRITE keeps everything behind an XADD waiting.
+// CLIENT PAUSE WRITE keeps everything behind an XADD waiting.
+// Hazards: R29
 TEST(ShipmentSilence, IsWaitedOut) {
     ShippingTable t;
     t.connect();

@@ -1,5 +1,6 @@
-// R12: what is not the Redis protocol, or is more of it than anybody asked for, ends the connection
+// What is not the Redis protocol, or is more of it than anybody asked for, ends the connection
 // and costs little.
+// Hazards: R12
 #include <gtest/gtest.h>
 #include <malloc.h>
 

@@ -71,12 +71,12 @@ const Answers kAnswers = {"100 +OK",
                           "112 [[+a []] [-E x]]",
                           "113 \"end\""};
 
-// R13
+// Hazards: R13
 TEST(Pipeline, AnswersInOrderFromOneSegment) {
     EXPECT_EQ(answers_to({kStream}, kAnswers.size()), kAnswers);
 }
 
-// R13
+// Hazards: R13
 TEST(Pipeline, GivesTheSameWhereverTheStreamIsCut) {
     const std::string_view stream = kStream;
     for (std::size_t a = 0; a <= stream.size(); ++a) {
@@ -88,7 +88,7 @@ TEST(Pipeline, GivesTheSameWhereverTheStreamIsCut) {
     }
 }
 
-// R13
+// Hazards: R13
 TEST(Pipeline, GivesTheSameByteAfterByte) {
     Pipeline pipeline;
     for (std::size_t i = 0; i < kAnswers.size(); ++i)
@@ -113,7 +113,8 @@ TEST(Pipeline, TellsHowManyAnswersAreOwed) {
     EXPECT_EQ(pipeline.outstanding(), 1u);
 }
 
-// R14, R15: bytes that nobody asked for end the connection, after the answers before them.
+// Bytes that nobody asked for end the connection, after the answers before them.
+// Hazards: R14, R15
 TEST(Pipeline, RefusesAReplyNobodyAskedFor) {
     EXPECT_EQ(answers_to({"+OK\r\n"}, 0), Answers{"failed"});
     EXPECT_EQ(answers_to({"+OK\r\n+OK\r\n"}, 1), (Answers{"100 +OK", "failed"}));
@@ -130,7 +131,8 @@ TEST(Pipeline, StaysFailedUntilReset) {
     EXPECT_EQ(drain(pipeline), Answers{"failed"});
 }
 
-// R15: neither half a reply, nor a tag, nor an unwritten command survives the connection.
+// Neither half a reply, nor a tag, nor an unwritten command survives the connection.
+// Hazards: R15
 TEST(Pipeline, StartsCleanAfterReset) {
     for (const char* const before : {"", "$5\r\nhel", "*2\r\n+a\r\n", "!", "+A\r\n+B\r\n+C\r\n"}) {
         Pipeline pipeline;
@@ -162,7 +164,8 @@ TEST(Pipeline, LeavesTheAnswerAloneWhenThereIsNone) {
     EXPECT_EQ(answer.tag, 99u);
 }
 
-// R2, R15: however few bytes a write takes, the peer reads each command once and whole.
+// However few bytes a write takes, the peer reads each command once and whole.
+// Hazards: R2, R15
 TEST(Pipeline, OutputSurvivesPartialWrites) {
     for (std::size_t step = 1; step <= 40; ++step) {
         Pipeline pipeline;

@@ -78,7 +78,7 @@ TEST(Challenge, EscapesTheRealm) {
     EXPECT_EQ(challenge("\xc3\xa9t\xc3\xa9", Verdict::missing, {}), "Bearer realm=\"\xc3\xa9t\xc3\xa9\"");
 }
 
-// V16
+// Hazards: V16
 TEST(Challenge, CannotSplitAHeader) {
     EXPECT_EQ(challenge("a\r\nSet-Cookie: x=y", Verdict::missing, {}), R"(Bearer realm="aSet-Cookie: x=y")");
     std::string every;

@@ -1,4 +1,5 @@
-// R12, R22: whatever comes on a subscription costs little, and is a change only where it has the form of one.
+// Whatever comes on a subscription costs little, and is a change only where it has the form of one.
+// Hazards: R12, R22
 #include <gtest/gtest.h>
 #include <malloc.h>
 
@@ -55,7 +56,8 @@ TEST(HostilePublisher, LongMessagesEndTheConnectionAndCostLittle) {
     }
 }
 
-// R21: nothing adds up from message to message.
+// Nothing adds up from message to message.
+// Hazards: R21
 TEST(HostilePublisher, MemoryStaysFlatInAFlood) {
     Subscriber t;
     t.connect();

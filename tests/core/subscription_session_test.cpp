@@ -27,7 +27,8 @@ TEST(SubscriptionSession, ShakesHandsWithWhatIsConfigured) {
     EXPECT_EQ(handshake_of(options), command({"INFO", "server"}) + command({"SUBSCRIBE", "site:changed"}));
 }
 
-// R9: rotation.
+// The password may have changed.
+// Hazards: R9
 TEST(SubscriptionSession, UsesTheNewestPassword) {
     SubscriptionSession::Options options;
     options.password = "old";
@@ -55,7 +56,7 @@ TEST(SubscriptionSession, WatchesFromTheAcknowledgementOn) {
     EXPECT_EQ(t.session.answered().number, 0U);
 }
 
-// R6, R9, R12, R26, R30
+// Hazards: R6, R9, R12, R26, R30
 TEST(SubscriptionSession, ABadHandshakeEndsTheConnection) {
     const std::string ok = "+OK\r\n";
     const std::string other = "Redis sent a reply of another kind";
@@ -106,7 +107,7 @@ TEST(SubscriptionSession, HearsChangesInTheirOrder) {
     EXPECT_EQ(t.session.take_malformed(), 0U);
 }
 
-// R22
+// Hazards: R22
 TEST(SubscriptionSession, CountsWhatIsNoChangeAndGoesOn) {
     Subscriber t;
     t.connect();
@@ -155,7 +156,8 @@ TEST(SubscriptionSession, AMessageCostsNoAllocation) {
     EXPECT_EQ(changes.size(), 2U);
 }
 
-// R13: however the stream is torn, the handshake too.
+// However the stream is torn, the handshake too.
+// Hazards: R13
 TEST(SubscriptionSession, EveryCutIsHeardAlike) {
     const std::string stream = server_info() + kSubscribed + message(change_of(1, 0)) + pong(1) + message("nothing") +
                                message("* 9") + pong(2) + message(change_of(2, 3));
@@ -219,7 +221,8 @@ TEST(SubscriptionSession, PingsWhenItIsTold) {
     EXPECT_GT(t.session.next_tick(), t.now);
 }
 
-// R14: answers that are none fail the connection.
+// Answers that are none fail the connection.
+// Hazards: R14
 TEST(SubscriptionSession, AnAnswerIsThatOfTheOldestPing) {
     for (const std::string& bytes :
          {pong(1), pong(3), pong(4), pong(2) + pong(2), pong(2) + pong(3) + pong(4), strings_reply({"pong", ""}),
@@ -275,7 +278,7 @@ TEST(SubscriptionSession, WhatWasHeardOnALostConnectionIsNotHeardOnTheNext) {
 
 // --- silence ---------------------------------------------------------------------------------------------------
 
-// R4, R19
+// Hazards: R4, R19
 TEST(SubscriptionSession, ASilentConnectionEnds) {
     Subscriber t;
     t.connect();
@@ -290,7 +293,8 @@ TEST(SubscriptionSession, ASilentConnectionEnds) {
     EXPECT_FALSE(t.session.subscribed());
 }
 
-// R19: messages without answers prove nothing, and neither do single bytes.
+// Messages without answers prove nothing, and neither do single bytes.
+// Hazards: R19
 TEST(SubscriptionSession, OnlyAnswersAreASignOfLife) {
     Subscriber t;
     t.connect();

@@ -1,4 +1,5 @@
-// R25, R13: who is believed to be Redis over TLS, and that bytes may come in any pieces.
+// Who is believed to be Redis over TLS, and that bytes may come in any pieces.
+// Hazards: R25, R13
 #include "core/tls_session.hpp"
 
 #include <gtest/gtest.h>

@@ -25,7 +25,8 @@ TEST(Trust, BelievesOnlyWhatLiesBetweenTwoEqualEpochsOfThisRun) {
     EXPECT_EQ(trust.observe(kRun + " 1"), Interval::trusted);
 }
 
-// R23: FLUSHALL, and apikeyd's new pass.
+// FLUSHALL, and apikeyd's new pass.
+// Hazards: R23
 TEST(Trust, AFlushEndsItUntilANewPass) {
     Trust trust = connected();
     trust.observe(kRun + " 1");
@@ -52,7 +53,8 @@ TEST(Trust, TheSameEpochAfterNoneRenews) {
     EXPECT_EQ(trust.observe(kRun + " 1"), Interval::renewed);
 }
 
-// R27: the old epoch of an old snapshot names another process.
+// The old epoch of an old snapshot names another process.
+// Hazards: R27
 TEST(Trust, AnotherRunsEpochIsNone) {
     Trust trust = connected();
     for (const std::string& epoch : {kOtherRun + " 1", kRun, kRun + " ", kRun + "1 1", kRun + "\t1", " " + kRun + " 1",

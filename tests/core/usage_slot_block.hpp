@@ -10,6 +10,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/usage/usage_slot.hpp"
@@ -42,6 +43,11 @@ class SlotBlock {
         if (std::memcmp(memory_, other.memory_, bytes_) == 0) return false;
         std::memcpy(memory_, other.memory_, bytes_);
         return true;
+    }
+
+    friend void swap(SlotBlock& one, SlotBlock& other) noexcept {
+        std::swap(one.memory_, other.memory_);
+        std::swap(one.bytes_, other.bytes_);
     }
 
   private:

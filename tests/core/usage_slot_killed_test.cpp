@@ -6,7 +6,7 @@
 //   a state afterwards never goes back to one before;
 //   a next owner that is killed while it recovers leaves no more to do than it found.
 //
-// Hazards: U1, U4.
+// Hazards: U1, U4
 #include <gtest/gtest.h>
 
 #include <bit>

@@ -1,4 +1,5 @@
-// A usage slot, one promise after the other. Hazards: D13, U4, U5, U6.
+// A usage slot, one promise after the other.
+// Hazards: D13, U4, U5, U6
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>

@@ -280,7 +280,8 @@ void run_world(unsigned seed, int steps, Tally& tally) {
     }
 }
 
-// C1, C18, N25, R18, R20. SEED=n runs another world, and a longer time.
+// SEED=n runs another world, and a longer time.
+// Hazards: C1, C18, N25, R18, R20
 TEST(WatchModel, NoAnswerIsOlderThanAChangeInForce) {
     const char* const wanted = std::getenv("SEED");
     const unsigned first = wanted != nullptr ? static_cast<unsigned>(std::stoul(wanted)) : 1;

@@ -74,7 +74,7 @@ TEST(Watch, ALostRegistrationLeavesTheLeaseThatIs) {
     EXPECT_EQ(watch.lease_until(), 1020 + kLease);
 }
 
-// R18
+// Hazards: R18
 TEST(Watch, ALostSubscriptionEndsItAtOnce) {
     Watch watch = leased();
     watch.unsubscribed();

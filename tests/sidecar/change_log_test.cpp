@@ -1,4 +1,5 @@
-// X19: the log says what became of changes, in a bounded number of lines.
+// The log says what became of changes, in a bounded number of lines.
+// Hazards: X19
 #include "sidecar/change_log.hpp"
 
 #include <gtest/gtest.h>

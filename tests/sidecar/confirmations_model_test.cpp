@@ -1,6 +1,7 @@
-// C2: workers that register, stall, die, leave and come back, a clock that jumps, messages and confirmations that come
+// Workers that register, stall, die, leave and come back, a clock that jumps, messages and confirmations that come
 // late, twice, out of order or never, FLUSHALL: whatever happens, a change that counts as in force has been applied by
 // every worker that may still go by its cache. Seeds 1 to kSeeds, each its own history.
+// Hazards: C2
 #include <gtest/gtest.h>
 
 #include <algorithm>

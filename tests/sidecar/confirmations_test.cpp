@@ -1,4 +1,5 @@
-// C2, C5: when a change counts as in force, and what is told when it is not.
+// When a change counts as in force, and what is told when it is not.
+// Hazards: C2, C5
 #include "sidecar/confirmations.hpp"
 
 #include <gmock/gmock.h>

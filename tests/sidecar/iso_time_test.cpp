@@ -1,4 +1,4 @@
-// D8, D10
+// Hazards: D8, D10
 #include "sidecar/iso_time.hpp"
 
 #include <gtest/gtest.h>

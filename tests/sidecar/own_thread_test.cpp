@@ -1,4 +1,4 @@
-// R24
+// Hazards: R24
 #include "sidecar/own_thread.hpp"
 
 #include <gtest/gtest.h>

@@ -137,6 +137,17 @@ INSTANTIATE_TEST_SUITE_P(
                     Mistake{"log: {format: xml}\n", "use text or json"}),
     [](const auto& test) { return "Mistake" + std::to_string(test.index); });
 
+// yaml-cpp takes what begins no document for one, and that again and again.
+TEST(Settings, WhatBeginsNoDocumentIsNoYaml) {
+    for (const char* const begin : {",", "]", "}", ", output: 2}\n"}) {
+        const std::string said = complaint(begin + kNeeded);
+        EXPECT_TRUE(said.starts_with("apikeyd.yaml:")) << said;
+        EXPECT_NE(said.find("is no valid YAML here"), std::string::npos) << said;
+    }
+    for (const char* const yaml : {"{a: b}, c\n", "---\n,\n"})
+        EXPECT_NE(complaint(yaml).find("more than one YAML document"), std::string::npos);
+}
+
 TEST(Settings, WhatIsMissingIsShownByExample) {
     EXPECT_EQ(complaint("redis: redis://h\nlisten: unix:/s\n"),
               "apikeyd.yaml: postgres is missing; write for example\n    postgres: "

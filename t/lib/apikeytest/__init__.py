@@ -5,6 +5,7 @@ from .apikeyd import apikeyctl
 from .faults import (Gate, black_hole, close, cut, cut_anywhere, delay, drop, duplicate, inject, previous, replace, split,
                      split_anywhere, split_at, swap, swap_alike)
 from .http1 import Connection, Response, request_bytes
+from .http3 import need_http3
 from .keys import Key, checksum, digest, make_key_text
 from .process import wait_for
 from .resp import RedisClient, RedisError, array, bulk, command

@@ -44,13 +44,17 @@ class Chaos:
 
     def run(self, seconds):
         end = time.monotonic() + seconds
-        while time.monotonic() < end:
+        self.run_until(lambda: time.monotonic() >= end)
+
+    def run_until(self, is_over, pauses=(0.02, 0.4)):
+        """One event after the other, with a pause between them of so many seconds at least and at most; then all is mended."""
+        while not is_over():
             self.mend(time.monotonic())
             possible = [event for event, (_, part) in self.events.items() if part not in self.undo]
             event = self.rng.choices(possible, [self.events[each][0] for each in possible])[0]
             event()
             self.counts[event.__name__] += 1
-            time.sleep(self.rng.uniform(0.02, 0.4))
+            time.sleep(self.rng.uniform(*pauses))
         self.mend(float("inf"))
         self.note("all is up")
 
@@ -65,6 +69,10 @@ class Chaos:
         for part in [part for part, (when, _) in self.undo.items() if when <= now]:
             self.note(f"{part}: in order again")
             self.undo.pop(part)[1]()
+
+    def calm(self):
+        """The proxy spoils no more than it always does."""
+        self.parts.proxy.clear()
 
     def clock(self):
         """The environment of a program that is started: what time it is for it."""
@@ -148,21 +156,22 @@ class Chaos:
             self.note(f"Redis: {error}")
 
     def cut_connections(self):
-        self.note("proxy: closes all connections")
-        self.parts.proxy.close_all()
+        reset = self.rng.random() < 0.5        # on TCP
+        self.note(f"proxy: {'resets' if reset else 'closes'} all connections")
+        self.parts.proxy.close_all(reset)
 
     def spoil_replies(self):
         seconds = self.rng.uniform(0.5, 3)
         chances = self.rng.choice(({delay(0, 0.5): 0.3}, {cut_anywhere(): 0.1}, {delay(0, 0.2): 0.2, cut_anywhere(): 0.05}))
         self.note(f"proxy: delays or cuts replies ({', '.join(f'{c:.0%}' for c in chances.values())}), for {seconds:.1f} s")
         self.parts.proxy.at_random(chances, seed=self.rng.random())
-        self.until("proxy", seconds, self.parts.proxy.clear)
+        self.until("proxy", seconds, self.calm)
 
     def silence(self):
         seconds = self.rng.uniform(0.2, 2)
         self.note(f"proxy: nothing passes, for {seconds:.1f} s")
         self.parts.proxy.black_hole()
-        self.until("proxy", seconds, self.parts.proxy.clear)
+        self.until("proxy", seconds, self.calm)
 
     def refuse_connections(self):
         seconds = self.rng.uniform(0.2, 2)

@@ -3,6 +3,7 @@
 GOAWAY is read here: h2 takes it for the end of the connection, and nginx answers the streams that are open (RFC 9113 §6.8).
 """
 
+import contextlib
 import socket
 
 from .http1 import Response
@@ -117,7 +118,8 @@ class Http2Connection:
     def _flush(self):
         data = self._h2.data_to_send()
         if data:
-            self.socket.sendall(data)
+            with contextlib.suppress(ConnectionError):     # what was answered before the end can be read
+                self.socket.sendall(data)
 
     def close(self):
         self.socket.close()

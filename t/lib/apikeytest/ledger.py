@@ -1,7 +1,9 @@
 """What was in force when: changes of live keys, made as apikeyd's leader makes them, written down with their times; and
 whether an answer contradicts them. Times are time.monotonic(), which is the same for all processes of a machine."""
 
+import bisect
 import dataclasses
+import itertools
 import random
 import time
 
@@ -22,12 +24,32 @@ class Ledger:
     def __init__(self, texts):
         """`texts`: by key id, what each key was at the start."""
         self.states = {key: [State(text, 0.0, 0.0)] for key, text in texts.items()}
+        self.times = {}                    # by key id, while its states do not change: see times_of()
+
+    def since(self, moment):
+        """Another ledger, of what may be met by requests that are sent from this moment on."""
+        ledger = Ledger({})
+        ledger.states = {key: self.may_be(key, moment, NEVER) for key in self.states}
+        return ledger
+
+    def of(self, keys):
+        """Another ledger, of these keys alone."""
+        ledger = Ledger({})
+        ledger.states = {key.id: self.states[key.id] for key in keys}
+        return ledger
 
     def may_be(self, key, asked, answered):
         """The states that a request sent at `asked` and answered by `answered` may have met."""
+        begun, over = self.times_of(key)
+        return self.states[key][bisect.bisect_right(over, asked) - 1:bisect.bisect_left(begun, answered)]
+
+    def times_of(self, key):
+        """Of its states: when each begins, and when what was before it is over, which a later one may have brought about."""
         states = self.states[key]
-        first = max(n for n, state in enumerate(states) if state.in_force <= asked)
-        return [state for state in states[first:] if state.begun < answered]
+        if len(self.times.get(key, ([],))[0]) != len(states):
+            over = list(itertools.accumulate((state.in_force for state in reversed(states)), min))[::-1]
+            self.times[key] = [state.begun for state in states], over
+        return self.times[key]
 
     def contradiction(self, key, asked, answered, text):
         """What is wrong with this answer (`text` None: refused as unknown), or None."""

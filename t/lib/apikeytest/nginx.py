@@ -22,6 +22,7 @@ import time
 from . import places
 from .http1 import Connection
 from .http2 import Http2Connection
+from .http3 import Http3Connection
 from .ports import free_port
 from .process import PATIENCE, Process, children_of, need, read, refuse_report, running, wait_for
 
@@ -135,8 +136,12 @@ class Nginx:
             return [self.process.pid]
         return [pid for pid in children_of(self.master) if running(pid)]
 
+    def draining(self):
+        """The workers that accept nobody any more, and end when their last request has."""
+        return [pid for pid in self.workers() if "is shutting down" in read(f"/proc/{pid}/cmdline")]
+
     def reload(self, wait_old=True, timeout=10.0):
-        """HUP; True when new workers serve (and, by default, the old ones are gone)."""
+        """HUP; True when there are new workers (and, by default, the old ones are gone). Those may still accept; see draining()."""
         old = set(self.workers())
         self.process.send_signal(signal.SIGHUP)
         return bool(wait_for(lambda: (now := set(self.workers())) - old and not (wait_old and now & old), timeout))
@@ -230,6 +235,10 @@ class Nginx:
     def connect2(self, timeout=10.0, port=None):
         """An HTTP/2 connection, without TLS; needs `listen … http2`."""
         return Http2Connection(port or self.port, timeout)
+
+    def connect3(self, timeout=10.0, port=None, session=None):
+        """An HTTP/3 connection; needs `listen 127.0.0.1:%PORT_H3% quic` and a certificate. See Http3Connection."""
+        return Http3Connection(port or self.ports["PORT_H3"], timeout, session)
 
     def get(self, path="/", key=None, headers=(), method="GET", body=b"", port=None):
         """One request on a connection of its own; `key`: a Key or the text of one, sent as Bearer."""

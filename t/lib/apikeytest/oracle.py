@@ -2,11 +2,15 @@
 served under another user's identity, and none may contradict what was in force (ledger.py)."""
 
 import collections
+import contextlib
 import multiprocessing
+import os
 import secrets
 import signal
+import stat
 import time
 
+from .bulk import BulkClient
 from .faults import cut_anywhere, delay, drop, duplicate, inject, previous, split_anywhere, swap, swap_alike
 from .ledger import Leader
 from .oracle_clients import (CHANGING, NEVER, OUT_OF_FORCE, REFUSED, RIGHT, UNAVAILABLE, WRONG_IDENTITY, Client, Job,
@@ -20,8 +24,9 @@ events { worker_connections 1024; }
 http {
     %HTTP%
     access_log off;
-    api_key_zone  keys:1m;
+    api_key_zone  keys:16m;
     api_key_redis %REDIS% timeout=%TIMEOUT%;
+    api_key_usage_interval 10s;            # few batches: each goes through the proxy again after every fault
     keepalive_requests 1000000;
     upstream api { server unix:%DIR%/api.sock; keepalive 64; }
     server {
@@ -44,9 +49,11 @@ http {
 """
 
 _over = multiprocessing.get_context("fork").Event()      # the clients are done
+_bulk_is_done = multiprocessing.get_context("fork").Event()      # and so the other clients may stop
 _leader = []                               # for the process of it, which inherits our memory
 _confirmed = multiprocessing.get_context("fork").Value("i", 0)      # changes, by the leader's process
 LEAST_CHANGES = 100
+BULK_CONNECTIONS = 64
 
 
 def run(t, requests, seed=None, valid=0.0, **options):
@@ -84,23 +91,26 @@ def run(t, requests, seed=None, valid=0.0, **options):
 
 
 def run_clients(nginx, keys, bogus, requests, seed, processes=3, connections=24, abort_chance=0.06, seconds=60, http2=0.05,
-                leader=None, reloads=False):
+                leader=None, ends=False, pause=0, bulk=0):
     """(what the answers were, examples of what must never be) of about so many requests; `http2`: which part of them is
-    HTTP/2. `bogus`: keys nobody knows; their user is None. `leader`: changes its keys all the while. `reloads`: see Job."""
+    HTTP/2. `bogus`: keys nobody knows; their user is None. `leader`: changes its keys all the while, and gets the ledger.
+    `ends`, `pause`: see Job. `bulk`: so many more requests, of bulk.py; then the others stop, too."""
     context = multiprocessing.get_context("fork")
     _over.clear()
+    _bulk_is_done.clear()
     _leader[:] = [leader]
     _confirmed.value = 0
 
     def job(kind, name, count, width):
         changing = leader.keys if leader else []
-        return kind, Job(nginx.ports["PORT" if kind is Client else "PORT_H2"], keys, bogus, changing, f"{seed}-{name}", width,
-                         abort_chance, count, time.monotonic() + seconds, reloads, enough_changes)
+        return kind, Job(nginx.ports["PORT_H2" if kind is StreamClient else "PORT"], keys, bogus, changing, f"{seed}-{name}", width,
+                         abort_chance, count, time.monotonic() + seconds, ends, pause, enough_changes, is_over)
     streams = processes if http2 == 1 else 1
     jobs = [job(StreamClient, f"h2-{n}", int(requests * http2) // streams, 1) for n in range(streams)]
     if http2 < 1:
         jobs += [job(Client, n, int(requests * (1 - http2)) // processes, connections) for n in range(processes)]
-    with context.Pool(len(jobs) + 1, signal.signal, (signal.SIGTERM, signal.SIG_DFL)) as pool:
+    jobs += [job(BulkClient, "bulk", bulk, BULK_CONNECTIONS)] if bulk else []
+    with context.Pool(len(jobs) + 1, become_a_process_of_its_own) as pool:
         changes = pool.apply_async(run_leader) if leader else None
         results = pool.starmap(run_one, jobs, 1)
         _over.set()
@@ -108,15 +118,26 @@ def run_clients(nginx, keys, bogus, requests, seed, processes=3, connections=24,
     tally = sum((tally for tally, _, _ in results), collections.Counter())
     examples = [e for _, some, _ in results for e in some]
     if changes:
+        leader.ledger = changes[0]
         judge_afterwards(changes, [record for _, _, records in results for record in records], tally, examples)
     return tally, examples
 
 
+def become_a_process_of_its_own():
+    """Lets go of the sockets that it was born with: what the proxy closes is closed, and who it refuses refused."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for number in map(int, os.listdir("/proc/self/fd")):
+        with contextlib.suppress(OSError):             # the folder itself, which is closed again
+            if stat.S_ISSOCK(os.fstat(number).st_mode):
+                os.dup2(nothing, number)
+
+
 def run_leader():
-    def is_over():
+    def clients_are_done():
         _confirmed.value = _leader[0].confirmed
         return _over.is_set()
-    return _leader[0].run(is_over, pause=0.02)
+    return _leader[0].run(clients_are_done, pause=0.02)
 
 
 def enough_changes():
@@ -124,8 +145,16 @@ def enough_changes():
     return _leader[0] is None or _confirmed.value > LEAST_CHANGES
 
 
+def is_over():
+    return _bulk_is_done.is_set()
+
+
 def run_one(kind, job):
-    return kind(job).run()
+    try:
+        return kind(job).run()
+    finally:
+        if kind is BulkClient:
+            _bulk_is_done.set()
 
 
 def judge_afterwards(changes, records, tally, examples):

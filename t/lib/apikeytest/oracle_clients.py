@@ -7,7 +7,7 @@ import random
 import time
 import typing
 
-from .http1 import Connection, NoAnswer, request_bytes
+from .http1 import Connection, request_bytes
 from .http2 import Http2Connection
 
 # What an answer means, and which of these must never be.
@@ -17,8 +17,9 @@ VALID_REFUSED, UNEXPECTED = "valid key refused", "unexpected answer"
 OUT_OF_FORCE = "what was no longer in force"
 NEVER = (WRONG_IDENTITY, OUT_OF_FORCE, BOGUS_PASSED, VALID_REFUSED, UNEXPECTED)
 CHANGING = "a key that changes"            # judged afterwards
-CLOSED = "closed without an answer"        # fair while nginx is reloaded (RFC 9112 9.3.1): a client asks again
+CLOSED = "closed without an answer"        # fair where workers end (RFC 9112 9.3.1): a client asks again
 
+OVER_HTTP2 = "of them over HTTP/2"
 BATCH_SIZES = (1, 1, 2, 3, 4, 5, 6, 8, 50)     # pipelined requests
 
 
@@ -28,8 +29,9 @@ def text_of(key):
 
 @dataclasses.dataclass
 class Job:
-    """What one process of clients does. `changing`: keys that change meanwhile. `reloads`: nginx is reloaded meanwhile, and
-    so closes connections that have carried requests, with or without the next one on its way."""
+    """What one process of clients does. `changing`: keys that change meanwhile. `ends`: nginx is reloaded meanwhile or its workers
+    are killed, and so connections end that have carried requests, with or without the next one on its way. `pause`: seconds
+    between two rounds."""
     port: int
     keys: list
     bogus: list
@@ -39,8 +41,10 @@ class Job:
     abort_chance: float
     requests: int
     deadline: float
-    reloads: bool
+    ends: bool
+    pause: float
     enough_changes: typing.Callable[[], bool]
+    is_over: typing.Callable[[], bool]     # however many were answered
 
 
 class Client:
@@ -55,9 +59,10 @@ class Client:
 
     def run(self):
         """(what the answers were, examples of bad ones, (key id, asked, answered, text) of keys that change)"""
-        while not self.is_enough() and time.monotonic() < self.job.deadline:
+        while not self.is_enough() and time.monotonic() < self.job.deadline and not self.job.is_over():
             before = self.tally[UNAVAILABLE]
             sent = self.round()
+            time.sleep(self.job.pause)
             if self.tally[UNAVAILABLE] - before > sent // 8:
                 time.sleep(self.rng.uniform(0.03, 0.08))       # Redis is away: wait a little, as a client would
         return self.tally, self.examples[:5], self.records
@@ -87,7 +92,7 @@ class Client:
         try:
             self.connections[slot].send(data)
         except ConnectionError:
-            if not self.job.reloads:
+            if not self.job.ends:
                 raise
             self.leave(slot)
             return []
@@ -119,8 +124,10 @@ class Client:
         for key in batch[:answers]:
             try:
                 response = self.connections[slot].response()
+                if not response.whole:
+                    raise ConnectionError(f"closed in the middle of {response!r}")
             except (OSError, TimeoutError) as error:
-                fair = self.job.reloads and isinstance(error, NoAnswer)
+                fair = self.job.ends and isinstance(error, ConnectionError)
                 self.count(CLOSED if fair else UNEXPECTED, key, error)
                 self.leave(slot)
                 return
@@ -164,9 +171,10 @@ class StreamClient(Client):
             del asked[stream]
             self.tally["left early"] += 1
         connection.wait(*asked)
+        self.tally[OVER_HTTP2] += sum(stream in connection.responses for stream in asked)
         for stream, key in asked.items():
             response = connection.responses.pop(stream, None)
-            unanswered = CLOSED if self.job.reloads and connection.closed else UNEXPECTED
+            unanswered = CLOSED if self.job.ends and connection.closed else UNEXPECTED
             self.count(self.judge(key, begun, response) if response else unanswered, key, response)
         if self.rng.random() < self.abort_chance:
             connection.close()

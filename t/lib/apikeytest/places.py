@@ -12,11 +12,13 @@ SANITIZED = KIND == "sanitize"              # with AddressSanitizer and Undefine
 THREADS = KIND == "thread"                  # the sidecar with ThreadSanitizer
 BUILD = pathlib.Path(os.environ.get("APIKEY_BUILD", REPO / ("build" if KIND == "release" else f"build-{KIND}"))).resolve()
 NGINX = os.environ.get("TEST_NGINX_BINARY", "/usr/sbin/nginx")
-MODULE = os.path.abspath(os.environ.get("APIKEY_MODULE", BUILD.with_name(BUILD.name.removesuffix("-thread")) /
-                                        "ngx_http_api_key_module.so"))
+FOR_NGINX = BUILD.with_name(BUILD.name.removesuffix("-thread"))      # nginx is not watched by ThreadSanitizer
+MODULE = os.path.abspath(os.environ.get("APIKEY_MODULE", FOR_NGINX / "ngx_http_api_key_module.so"))
+OTHER_LAYOUT = str(FOR_NGINX / "tests/other_layout/ngx_http_api_key_module.so")     # of the zone
 REDIS_SERVER = os.environ.get("TEST_REDIS_SERVER", "/usr/bin/redis-server")
 MIGRATIONS = REPO / "db" / "migrations"
 PARAMS = REPO / "conf" / "api_key_params"
+HTTP3_CLIENT = FOR_NGINX / "http3_client"
 MAKE_HINT = "run `make" + (f" BUILD={KIND}" if KIND != "release" else "") + "` first"
 if THREADS:
     os.environ.setdefault("TSAN_OPTIONS", "second_deadlock_stack=1")
@@ -31,6 +33,11 @@ def nginx_description():
 def nginx_version():
     """Of the nginx under test, as (1, 22, 1)."""
     return tuple(map(int, re.search(r"nginx/(\d+)\.(\d+)\.(\d+)", nginx_description()).groups()))
+
+
+def nginx_has(module):
+    """Whether the nginx under test was configured with this one: "http_v3"."""
+    return f"--with-{module}_module" in nginx_description()
 
 
 def sanitizer_env():

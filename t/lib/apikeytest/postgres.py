@@ -114,7 +114,7 @@ class Postgres:
 
     def everything(self):
         """All rows of the database as text."""
-        return run([f"{bin_dir()}/pg_dump", "-a", "-d", self.dsn])
+        return run([f"{bin_dir()}/pg_dump", "-a", "-E", "UTF8", "-d", self.dsn])
 
 
 # --- the templates ----------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """A private redis-server: on a Unix socket (default) or a port, with or without TLS, saving nothing unless told to."""
 
+import copy
 import os
 import secrets
 import signal
@@ -70,6 +71,12 @@ class Redis:
         if self.password:
             client("AUTH", self.password)
         return client
+
+    def for_another_process(self):
+        """The same server, with a connection of its own."""
+        another = copy.copy(self)
+        another._client = None             # pylint: disable=protected-access
+        return another
 
     def __call__(self, *args):
         """redis("GET", "a") on a connection that is kept; a lost one is opened again."""

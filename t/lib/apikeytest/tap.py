@@ -14,6 +14,7 @@ class Tap:
         self.failed = 0
         self.planned = None
         self.seen_never = False
+        self.last_words = None             # a line behind everything else
 
     def plan(self, count):
         """Optional: how many checks the test makes itself. The invariants come on top."""
@@ -69,7 +70,7 @@ class Tap:
         return NEVER if self.seen_never else 1
 
     def done(self):
-        print(f"1..{self.count}", flush=True)
+        print(f"1..{self.count}", *([self.last_words] if self.last_words else []), sep="\n", flush=True)
         return self.failed == 0
 
 
