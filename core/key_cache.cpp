@@ -19,7 +19,7 @@ Header plan(const void* memory, std::size_t bytes, const KeyCache::Secret& secre
     constexpr std::size_t kKnown = key_cache::bucket_bytes(key_cache::kKnownWayWords);
     constexpr std::size_t kUnknown = key_cache::bucket_bytes(key_cache::kUnknownWords);
     const auto end_of_header = reinterpret_cast<std::uintptr_t>(memory) + sizeof(Header);
-    const std::size_t padding = (0 - end_of_header) % key_cache::kLine;
+    const std::size_t padding = (0 - end_of_header) % kKnown;  // no bucket lies across two pages
 
     Header header{};
     header.layout = KeyCache::kLayout;
@@ -114,7 +114,9 @@ KeyCache::Found KeyCache::find(const Digest& digest, std::uint32_t now_seconds, 
                                CachedKey& out) const noexcept {
     const std::uint32_t generation = load(header_->generation, std::memory_order_acquire);
     const Probe probe(digest, header_->secret);
-    Hit hit = look(key_cache::known_bucket(*header_, probe.first_place()), probe);
+    const Bucket first = key_cache::known_bucket(*header_, probe.first_place());
+    first.prefetch_home();
+    Hit hit = look(first, probe);
     if (!hit) hit = look_into_second(*header_, probe);
     const bool known = static_cast<bool>(hit);
     if (!hit) hit = look(key_cache::unknown_bucket(*header_, probe), probe);

@@ -2,7 +2,7 @@
 //
 // Two set-associative tables over one block: known keys, and unknown keys in at most a twentieth of the memory, so that a
 // flood of random keys evicts nobody (hazard X1). A lookup touches one bucket of each: its header line, then the entry.
-// A known key takes one of the eight 256-byte ways of its bucket, or as many neighbouring ones as its texts need.
+// A known key takes one of the eight 248-byte ways of its bucket, or as many neighbouring ones as its texts need.
 //
 // Readers take no lock: each entry has a sequence counter, odd while it is written. Writers hold one lock that is the
 // caller's; a writer begins with (seq + 1) | 1, so an entry that a dying writer left half done is a miss and nothing else
@@ -68,7 +68,7 @@ class KeyCache {
     using Millis = std::int64_t;
     using Secret = std::array<std::uint64_t, 2>;
 
-    static constexpr std::uint32_t kLayout = 1;  // changes with every change of what the memory looks like
+    static constexpr std::uint32_t kLayout = 2;  // changes with every change of what the memory looks like
     static constexpr std::size_t kMinBytes = std::size_t{16} * 1024;
     static constexpr std::size_t kMaxUserBytes = 255;  // DESIGN §3.4
     static constexpr std::size_t kMaxScopesBytes = 255;

@@ -55,7 +55,9 @@ Room find_room(const Bucket& bucket, std::size_t span, std::uint32_t now_seconds
     const Ages ages = ages_of(bucket, now_seconds);
     const auto free = static_cast<std::size_t>(std::count(ages.begin(), ages.end(), Room::kFree));
     Room best{{bucket, 0}, 0, kWays - free};
-    for (std::size_t way = 0; way + span <= kWays; ++way) {
+    for (std::size_t at = 0; at < kWays; ++at) {
+        const std::size_t way = (bucket.home + at) % kWays;
+        if (way + span > kWays) continue;
         const std::uint32_t youngest = *std::min_element(ages.begin() + way, ages.begin() + way + span);
         if (youngest <= best.age) continue;
         best.age = youngest;

@@ -32,7 +32,7 @@ struct Room {
     std::size_t taken;  // ways of the whole bucket
 };
 
-// The best `span` neighbouring ways: free ones, else those whose last use is longest ago.
+// The best `span` neighbouring ways: free ones, those at the home way first, else those whose last use is longest ago.
 Room find_room(const Bucket& bucket, std::size_t span, std::uint32_t now_seconds) noexcept;
 
 // Makes the entry a miss.

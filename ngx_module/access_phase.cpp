@@ -13,6 +13,7 @@
 #include "ngx_module/ngx_text.hpp"
 #include "ngx_module/park.hpp"
 #include "ngx_module/request_ctx.hpp"
+#include "ngx_module/usage_capture.hpp"
 #include "ngx_module/worker.hpp"
 
 namespace apikey::ngx {
@@ -36,9 +37,8 @@ Verdict judge_here(const RequestCtx& ctx, const LocationConf& conf) {
         case Outcome::unavailable: return Verdict::unavailable;
         case Outcome::found: break;
     }
-    const KeyPolicy key{ctx.facts.scopes(), ctx.facts.expires};
-    const std::span<const std::string_view> nothing;
-    return judge(key, ngx_time(), conf.required != nullptr ? *conf.required : nothing);
+    if (conf.required == nullptr) return judge({{}, ctx.facts.expires}, ngx_time(), {});
+    return judge({ctx.facts.scopes(), ctx.facts.expires}, ngx_time(), *conf.required);
 }
 
 void resolve(RequestCtx& ctx, Outcome outcome, CacheUse use) {
@@ -59,6 +59,7 @@ std::int64_t age_of(const CachedKey& key) {
 // The hot path: nothing in here allocates (but from the request's pool), locks or calls the system.
 bool ask_cache(Worker& worker, RequestCtx& ctx, const CacheTimes& times) {
     CachedKey key;
+    worker.usage.slot().prefetch_index(usage_hash(ctx.digest));
     switch (worker.zone.cache().find(ctx.digest, turn_began_seconds(), text_room(ctx), key)) {
         case KeyCache::Found::nothing: return false;
         case KeyCache::Found::unknown:
@@ -69,6 +70,7 @@ bool ask_cache(Worker& worker, RequestCtx& ctx, const CacheTimes& times) {
         case KeyCache::Found::known: break;
     }
     if (!use_at_once(age_of(key), times.valid, ctx.digest, worker.watched_since(key.says.validated_at))) return false;
+    worker.usage.slot().prefetch_key(usage_hash(ctx.digest));
     resolve_from_cache(ctx, key, CacheUse::hit);
     return true;
 }
@@ -133,17 +135,6 @@ ngx_int_t authenticate(ngx_http_request_t* r, const LocationConf& conf) {
     return decide(*worker, *ctx, conf);
 }
 
-void warn_of_subrequest(ngx_http_request_t* r) noexcept {
-    static bool warned = false;  // once per worker
-    if (warned) return;
-    warned = true;
-    // Not the connection's log: nginx would add the request line, and a key may stand in its query.
-    ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
-                  "api_key: a subrequest entered the protected location \"%V\"; nginx does not check subrequests, "
-                  "so protect the location that makes them (said once per worker)",
-                  &static_cast<ngx_http_core_loc_conf_t*>(ngx_http_get_module_loc_conf(r, ngx_http_core_module))->name);
-}
-
 }  // namespace
 
 ngx_int_t access_handler(ngx_http_request_t* r) noexcept {
@@ -160,11 +151,7 @@ ngx_int_t preaccess_handler(ngx_http_request_t* r) noexcept {
 }
 
 ngx_int_t passed_handler(ngx_http_request_t* r) noexcept {
-    if (r != r->main) {
-        if (location_conf(r).enabled) warn_of_subrequest(r);
-        return NGX_DECLINED;
-    }
-    RequestCtx* ctx = find_ctx(r);
+    RequestCtx* ctx = r == r->main ? find_ctx(r) : nullptr;
     if (ctx != nullptr && ctx->refusal != 0) withdraw_refusal(*ctx);
     return NGX_DECLINED;
 }

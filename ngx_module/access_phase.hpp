@@ -12,8 +12,8 @@ ngx_int_t access_handler(ngx_http_request_t* r) noexcept;
 // `satisfy`. NGX_DECLINED where the request may go on.
 ngx_int_t preaccess_handler(ngx_http_request_t* r) noexcept;
 
-// Precontent phase, reached only by requests that passed: withdraws our refusal where another rule let it in
-// (`satisfy any`), and warns where a protected location is entered by a subrequest, which nginx does not check.
+// Precontent phase, where `satisfy any` is used, reached only by requests that passed: withdraws our refusal where another
+// rule let it in.
 ngx_int_t passed_handler(ngx_http_request_t* r) noexcept;
 
 }  // namespace apikey::ngx

@@ -58,11 +58,29 @@ bool add_retry_after(RequestCtx& ctx) noexcept {
 
 // The refusal is about to be sent by nginx itself, not by an error_page, and not overruled.
 bool refusal_goes_out(const ngx_http_request_t* r, const RequestCtx* ctx) noexcept {
-    return ctx != nullptr && ctx->refusal != 0 && r == r->main &&
-           r->headers_out.status == static_cast<ngx_uint_t>(ctx->refusal) && r->uri_changes == ctx->refused_at;
+    return ctx != nullptr && ctx->refusal != 0 && r->headers_out.status == static_cast<ngx_uint_t>(ctx->refusal) &&
+           r->uri_changes == ctx->refused_at;
+}
+
+// But not of one into the location where the request itself was checked, such as a slice of it.
+void warn_of_subrequest(ngx_http_request_t* r) noexcept {
+    static bool warned = false;  // once per worker
+    const LocationConf& conf = location_conf(r);
+    const RequestCtx* ctx = find_ctx(r);
+    if (warned || !conf.enabled || (ctx != nullptr && ctx->judged_in == &conf)) return;
+    warned = true;
+    // Not the connection's log: nginx would add the request line, and a key may stand in its query.
+    ngx_log_error(NGX_LOG_WARN, ngx_cycle->log, 0,
+                  "api_key: a subrequest entered the protected location \"%V\"; nginx does not check subrequests, "
+                  "so protect the location that makes them (said once per worker)",
+                  &static_cast<ngx_http_core_loc_conf_t*>(ngx_http_get_module_loc_conf(r, ngx_http_core_module))->name);
 }
 
 ngx_int_t header_filter(ngx_http_request_t* r) noexcept {
+    if (r != r->main) {
+        warn_of_subrequest(r);
+        return next_header_filter(r);
+    }
     RequestCtx* ctx = find_ctx(r);
     if (refusal_goes_out(r, ctx)) {
         const std::string_view document = problem_document(ctx->verdict);
@@ -77,7 +95,7 @@ ngx_int_t header_filter(ngx_http_request_t* r) noexcept {
         }
         ctx->replace_body = true;
     }
-    if (ctx != nullptr && r == r->main) begin_capture(r, *ctx);
+    if (ctx != nullptr) begin_capture(r, *ctx);
     return next_header_filter(r);
 }
 

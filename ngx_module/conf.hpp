@@ -49,6 +49,7 @@ struct MainConf {
     ngx_str_t spool;            // api_key_spool, absolute; empty: none
     bool used;                  // api_key is on somewhere
     bool used_in_preaccess;     // and api_key_phase is preaccess there
+    bool used_in_satisfy_any;   // and `satisfy any` is
     bool warned_of_headers;     // warn_of_kept_headers() has spoken
 };
 

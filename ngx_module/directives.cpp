@@ -132,10 +132,17 @@ char* without_zone(ngx_conf_t* cf, const char* directive, const ngx_str_t& decla
     return static_cast<char*>(NGX_CONF_ERROR);
 }
 
+// Merged already: nginx's core module comes before all others.
+bool satisfies_any(ngx_conf_t* cf) noexcept {
+    auto* core = static_cast<ngx_http_core_loc_conf_t*>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
+    return core->satisfy == NGX_HTTP_SATISFY_ANY;
+}
+
 char* finish_location(ngx_conf_t* cf, LocationConf& conf) {
     auto& main = *static_cast<MainConf*>(ngx_http_conf_get_module_main_conf(cf, ngx_http_api_key_module));
     main.used = true;
     if (conf.phase == NGX_HTTP_PREACCESS_PHASE) main.used_in_preaccess = true;
+    if (satisfies_any(cf)) main.used_in_satisfy_any = true;
     warn_of_kept_headers(cf, main);
     if (main.zone == nullptr) return without_zone(cf, "api_key", conf.declared_in);
     static constexpr CacheTimes kDefaultTimes;

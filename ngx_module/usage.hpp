@@ -58,6 +58,9 @@ class Usage final : private RedisLink::Listener {
         }
     }
 
+    // A request will be counted: see UsageSlot::prefetch_index().
+    [[nodiscard]] const usage::UsageSlot& slot() const noexcept { return own_->slot(); }
+
   private:
     static constexpr ngx_msec_t kAdoptionInterval = 1000;
     static constexpr ngx_msec_t kLookInterval = 5000;  // into the spool, and at the stream

@@ -1,7 +1,6 @@
 #include "ngx_module/usage_capture.hpp"
 
 #include <array>
-#include <cstring>
 
 #include "core/usage/cost.hpp"
 #include "core/utf8.hpp"
@@ -94,9 +93,7 @@ bool has_end(const ngx_http_request_t* r, RequestCtx& ctx, const ngx_chain_t* in
 }
 
 usage::KeyUse use_of(const RequestCtx& ctx) noexcept {
-    std::uint64_t key_hash = 0;
-    std::memcpy(&key_hash, ctx.digest.data(), sizeof(key_hash));
-    return {key_hash, ctx.facts.id(), ctx.facts.user(), unix_ms()};
+    return {usage_hash(ctx.digest), ctx.facts.id(), ctx.facts.user(), unix_ms()};
 }
 
 void count_whole_request(ngx_http_request_t* r, RequestCtx& ctx, const LocationConf& conf) noexcept {
@@ -125,6 +122,7 @@ void capture_usage(ngx_http_request_t* r, RequestCtx& ctx) noexcept {
 void begin_capture(ngx_http_request_t* r, RequestCtx& ctx) noexcept {
     if (!is_verified(ctx)) return;
     const LocationConf& conf = *ctx.judged_in;
+    this_worker()->usage.slot().prefetch_row(usage_hash(ctx.digest));
     if (has_no_body(r)) return capture_usage(r, ctx);
     const bool looks = conf.response_usage == static_cast<ngx_uint_t>(ResponseUsage::openai) && conf.usage != 0;
     if (looks) begin_response(r, ctx);

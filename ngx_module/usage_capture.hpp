@@ -2,10 +2,19 @@
 // seen them, or, where none pass, in the log phase. docs/usage.md says what counts.
 #pragma once
 
+#include <cstring>
+
 #include "ngx_module/ngx.hpp"
 #include "ngx_module/request_ctx.hpp"
 
 namespace apikey::ngx {
+
+// By what usage knows the key.
+inline std::uint64_t usage_hash(const Digest& digest) noexcept {
+    std::uint64_t hash = 0;
+    std::memcpy(&hash, digest.data(), sizeof(hash));
+    return hash;
+}
 
 // Records the request, unless that was done already, or no verified key made it. Hot path.
 void capture_usage(ngx_http_request_t* r, RequestCtx& ctx) noexcept;

@@ -45,6 +45,7 @@ class SlotSource final : public UsageSource {
     explicit SlotSource(OwnedSlot owned) : UsageSource(owned.slot.first()), owned_(std::move(owned)) {}
 
     [[nodiscard]] usage::UsageSlot& slot() noexcept { return owned_.slot; }
+    [[nodiscard]] const usage::UsageSlot& slot() const noexcept { return owned_.slot; }
     [[nodiscard]] std::size_t zone_bytes() const noexcept { return owned_.bytes; }
     [[nodiscard]] bool is_private() const noexcept { return zone_bytes() == 0; }
     [[nodiscard]] usage::BatchId id(std::uint64_t number) const { return {owned_.zone, owned_.number, number}; }

@@ -199,6 +199,27 @@ UsageSlot::Addition UsageSlot::touch(const KeyUse& use) noexcept {
     return {};
 }
 
+void UsageSlot::prefetch_index(std::uint64_t key_hash) const noexcept {
+    __builtin_prefetch(slot::keys_of(*header_).place(key_hash));
+}
+
+void UsageSlot::prefetch_key(std::uint64_t key_hash) const noexcept {
+    const slot::Table<Key> keys = slot::keys_of(*header_);
+    __builtin_prefetch(&keys[keys.guess(key_hash)]);
+}
+
+void UsageSlot::prefetch_row(std::uint64_t key_hash) const noexcept {
+    Header& header = *header_;
+    const slot::Table<Key> keys = slot::keys_of(header);
+    const std::uint32_t guess = keys.guess(key_hash);
+    if (guess >= header.live(header.key_count)) return;
+    const Key& key = keys[guess];
+    const char* const text = header.text(header.arena.at + key.text);
+    __builtin_prefetch(text);
+    __builtin_prefetch(text + key.key_id + key.user);
+    if (key.last_row != kNone) __builtin_prefetch(&slot::rows_of(header)[key.last_row], 1);
+}
+
 bool UsageSlot::has_rows() const noexcept {
     // Every request has a key; one without a request is of a worker that was killed.
     const auto keys = slot::keys_of(*header_);

@@ -31,6 +31,11 @@ class Table {
             if (is(items_[number])) return {number, entry};
         }
     }
+    // Where find() looks first, and what it finds there: any number.
+    [[nodiscard]] const std::uint32_t* place(std::uint64_t hash) const noexcept {
+        return &index_[static_cast<std::uint32_t>(hash) & mask_];
+    }
+    [[nodiscard]] std::uint32_t guess(std::uint64_t hash) const noexcept { return *place(hash); }
     // Writes an item behind the last one; it is there when it is counted.
     void write(std::uint32_t number, std::uint32_t entry, const Item& item) const noexcept {
         items_[number] = item;
