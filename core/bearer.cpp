@@ -76,6 +76,14 @@ Credentials as_credentials(std::string_view token) noexcept {
     return {Credentials::Kind::present, token};
 }
 
+// The token of "Bearer token" with one space and nothing around it, as almost every client writes it; else empty.
+inline std::string_view plain_token(std::string_view value) noexcept {
+    constexpr std::string_view kPlain = "bearer ";
+    if (value.size() <= kPlain.size() || !begins_with_scheme(value) || value[kScheme.size()] != ' ') return {};
+    const std::string_view token = value.substr(kPlain.size());
+    return is_ows(token.front()) || is_ows(token.back()) ? std::string_view() : token;
+}
+
 std::string_view without_quotes(std::string_view value) noexcept {
     const bool quoted = value.size() >= 2 && value.front() == '"' && value.back() == '"';
     return quoted ? value.substr(1, value.size() - 2) : value;
@@ -98,6 +106,7 @@ bool is_token68(std::string_view token) noexcept {
 }
 
 Credentials parse_authorization(std::string_view field_value) noexcept {
+    if (const std::string_view token = plain_token(field_value); !token.empty()) return as_credentials(token);
     const std::string_view value = trim_ows(field_value);
     if (!names_bearer(value)) return {};
     // Only SP may separate; a HTAB stays in front of the token, which is no token68 then.

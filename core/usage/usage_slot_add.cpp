@@ -43,15 +43,25 @@ inline std::uint64_t few_bytes(const char* place, std::size_t bytes) noexcept {
     return at(0) | at(bytes / 2) << 8 | at(bytes - 1) << 16;
 }
 
-// Compared here, eight bytes at a time, for four calls would be a third of the work of counting a request.
+// Sixteen bytes, in one vector register (GCC and clang; any processor).
+using Block = std::uint64_t __attribute__((vector_size(16)));
+
+inline Block block_at(const char* place) noexcept {
+    Block block;
+    std::memcpy(&block, place, sizeof block);
+    return block;
+}
+
+// Compared here, for four calls would be a third of the work of counting a request. The last bytes perhaps twice.
 inline bool is_text(const char* place, std::size_t bytes, std::string_view text) noexcept {
     if (bytes != text.size()) return false;
     const char* const other = text.data();
     if (bytes < 8) return few_bytes(place, bytes) == few_bytes(other, bytes);
-    std::uint64_t differences = word_at(place + bytes - 8) ^ word_at(other + bytes - 8);
-    for (std::size_t at = 0; at < bytes - 8; at += 8)
-        differences |= word_at(place + at) ^ word_at(other + at);
-    return differences == 0;
+    if (bytes < 16) return word_at(place) == word_at(other) && word_at(place + bytes - 8) == word_at(other + bytes - 8);
+    Block differences = block_at(place + bytes - 16) ^ block_at(other + bytes - 16);
+    for (std::size_t at = 0; at < bytes - 16; at += 16)
+        differences |= block_at(place + at) ^ block_at(other + at);
+    return (differences[0] | differences[1]) == 0;
 }
 
 inline std::uint32_t find_or_add_label(Header& header, slot::Kind kind, const Label& label, bool& other) noexcept {
