@@ -99,6 +99,11 @@ inline const MainConf& main_conf(ngx_http_request_t* r) noexcept {
     return *static_cast<const MainConf*>(ngx_http_get_module_main_conf(r, ngx_http_api_key_module));
 }
 
+// The same while nginx.conf is read.
+inline MainConf& main_conf(ngx_conf_t* cf) noexcept {
+    return *static_cast<MainConf*>(ngx_http_conf_get_module_main_conf(cf, ngx_http_api_key_module));
+}
+
 // The only way the request path gets at its configuration.
 inline const LocationConf& location_conf(ngx_http_request_t* r) noexcept {
     return *static_cast<const LocationConf*>(ngx_http_get_module_loc_conf(r, ngx_http_api_key_module));

@@ -139,7 +139,7 @@ bool satisfies_any(ngx_conf_t* cf) noexcept {
 }
 
 char* finish_location(ngx_conf_t* cf, LocationConf& conf) {
-    auto& main = *static_cast<MainConf*>(ngx_http_conf_get_module_main_conf(cf, ngx_http_api_key_module));
+    MainConf& main = main_conf(cf);
     main.used = true;
     if (conf.phase == NGX_HTTP_PREACCESS_PHASE) main.used_in_preaccess = true;
     if (satisfies_any(cf)) main.used_in_satisfy_any = true;
@@ -175,7 +175,7 @@ char* merge_location_conf(ngx_conf_t* cf, void* parent, void* child) noexcept {
     ngx_conf_merge_uint_value(conf.phase, above.phase, NGX_HTTP_ACCESS_PHASE);
     if (conf.cache == nullptr) conf.cache = above.cache;
     inherit_usage(conf, above);
-    const auto& main = *static_cast<MainConf*>(ngx_http_conf_get_module_main_conf(cf, ngx_http_api_key_module));
+    const MainConf& main = main_conf(cf);
     if (conf.metrics_in.data != nullptr && main.zone == nullptr)
         return without_zone(cf, "api_key_metrics", conf.metrics_in);
     if (conf.enabled == 0) return NGX_CONF_OK;

@@ -19,10 +19,6 @@ ngx_int_t add_handler(ngx_conf_t* cf, ngx_http_phases phase, ngx_http_handler_pt
     return NGX_OK;
 }
 
-const MainConf& main_conf(ngx_conf_t* cf) noexcept {
-    return *static_cast<MainConf*>(ngx_http_conf_get_module_main_conf(cf, ngx_http_api_key_module));
-}
-
 // Where a handler is used nowhere, every request would pass there for nothing.
 ngx_int_t hook_into_phases(ngx_conf_t* cf) noexcept {
     if (add_handler(cf, NGX_HTTP_ACCESS_PHASE, access_handler) != NGX_OK) return NGX_ERROR;

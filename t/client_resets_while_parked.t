@@ -2,7 +2,7 @@
 # A client that leaves by RST, over TLS or by RST_STREAM while Redis is asked ends as 499 at once; the rest go on.
 # Hazards: N2, P23
 
-from lib.apikeytest import Gate, Test, request_bytes, wait_for
+from lib.apikeytest import Gate, Test, parked, request_bytes, wait_for
 from lib.apikeytest.tls import certificate, wrapped
 
 CONF = """
@@ -42,23 +42,7 @@ def http2(key):
 
 
 def leaves(start, leave, how):
-    """Somebody is parked, leaves, and is logged; the one behind him on the link gets his own answer."""
-    proxy.forget()
-    before = len(nginx.wait_requests(1))
-    gate = Gate()
-    proxy.on("HMGET", gate.hold, nth=1)
-    leaver = start(alice)
-    wait_for(lambda: proxy.count("HMGET") == 1)
-    with nginx.connect() as next_in_line:
-        next_in_line.send(request_bytes(key=bob))
-        t.ok(wait_for(lambda: proxy.count("HMGET") == 2), f"{how}: Redis is asked for both")
-        leave(leaver)
-        logged = [(line["uri"], line["status"]) for line in nginx.wait_requests(before + 1, timeout=10)[before:]]
-        t.is_(logged, [("/left", 499)], f"{how}: logged as 499 before Redis has answered")
-        gate.open()
-        t.is_(next_in_line.response().saw("X-User-Id"), ["bob"], f"{how}: the next in line is himself")
-    t.is_(len(nginx.wait_requests(before + 2)), before + 2, f"{how}: both logged once")
-    proxy.clear()
+    parked.is_given_up(t, nginx, proxy, bob, lambda: start(alice), leave, how)
 
 
 with Test() as t:

@@ -2,7 +2,7 @@
 # A client of HTTP/3 that gives a request up while Redis is asked, in any of the ways that QUIC has, ends as 499 at once; the rest go on.
 # Hazards: N2, P23
 
-from lib.apikeytest import Gate, Test, need_http3, request_bytes, wait_for
+from lib.apikeytest import Gate, Test, need_http3, parked, request_bytes, wait_for
 from lib.apikeytest.tls import certificate
 
 CONF = """
@@ -41,24 +41,12 @@ def in_the_body(client):
 
 
 def leaves(start, leave, how, status=499, port="PORT_H3"):
-    """Somebody is parked, leaves, and is logged; the one behind him on the link gets his own answer."""
-    proxy.forget()
-    before = len(nginx.wait_requests(1))
-    gate = Gate()
-    proxy.on("HMGET", gate.hold, nth=1)
-    with nginx.connect3(port=nginx.ports[port]) as leaver, nginx.connect() as next_in_line:
-        stream = start(leaver)
-        wait_for(lambda: proxy.count("HMGET") == 1)
-        leaver.wait_until(lambda: leaver.early is not None)
-        next_in_line.send(request_bytes(key=bob))
-        t.ok(wait_for(lambda: proxy.count("HMGET") == 2), f"{how}: Redis is asked for both")
-        leave(leaver, stream)
-        logged = [(x["uri"], x["status"]) for x in nginx.wait_requests(before + 1)[before:]]
-        t.is_(logged, [("/left", status)], f"{how}: logged before Redis has answered")
-        gate.open()
-        t.is_(next_in_line.response().saw("X-User-Id"), ["bob"], f"{how}: the next in line is himself")
-    t.is_(len(nginx.wait_requests(before + 2)), before + 2, f"{how}: both logged once")
-    proxy.clear()
+    with nginx.connect3(port=nginx.ports[port]) as leaver:
+        def parked_stream():
+            stream = start(leaver)
+            leaver.wait_until(lambda: leaver.early is not None)
+            return stream
+        parked.is_given_up(t, nginx, proxy, bob, parked_stream, lambda stream: leave(leaver, stream), how, status)
 
 
 with Test() as t:

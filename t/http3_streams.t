@@ -5,7 +5,7 @@
 
 import time
 
-from lib.apikeytest import Gate, Test, delay, need_http3, wait_for
+from lib.apikeytest import Test, delay, need_http3, parked, wait_for
 from lib.apikeytest.tls import certificate
 
 CONF = """
@@ -40,40 +40,17 @@ with Test() as t:
 
     redis_proxy.on("HMGET", delay(0, 0.002))
     with nginx.connect3() as client:
-        for _ in range(3):
-            answers = client.wait(*[client.send(path=f"/{key.user}", key=key) for key in users])
-            t.is_([(r.json["path"], r.saw("X-User-Id")) for r in answers],
-                  [(f"/{key.user}", [key.user]) for key in users], "a hundred streams, a hundred users")
-        mixed = [key for i in range(10) for key in (users[i], strangers[i])]
-        answers = client.wait(*[client.send(key=key) for key in mixed])
-        t.is_([r.saw("X-User-Id")[0] if r.status == 200 else r.code for r in answers],
-              [name for i in range(10) for name in (f"user-{i}", "invalid_api_key")], "good and bad ones mixed")
+        parked.streams_are_themselves(t, client, users, strangers, rounds=3)
     redis_proxy.clear()
     logged = 321
 
     # Every second stream is given up while it is parked: in turn by STOP_SENDING alone, and before its body has come.
-    gate, asked = Gate(), redis_proxy.count("HMGET")
-    redis_proxy.on("HMGET", gate.hold, times=1)
     with nginx.connect3() as client:
-        streams = [client.send("POST", key=key, open_end=b"x") if i % 4 == 0 else client.send(key=key)
-                   for i, key in enumerate(users)]
-        t.ok(wait_for(lambda: redis_proxy.count("HMGET") == asked + 100), "a hundred more are parked")
-        for stream in streams[::2]:
-            client.reset(stream)
-        t.ok(wait_for(lambda: len(nginx.requests()) == logged + 50), "one that is given up ends before Redis has answered",
-             len(nginx.requests()) - logged)
-        gate.open()
-        answers = client.wait(*streams[1::2])
-        t.is_([r.saw("X-User-Id") for r in answers], [[key.user] for key in users[1::2]], "the others get their answers")
-        late = [client.send(key=key) for key in users[:10]]
-        t.is_([r.saw("X-User-Id") for r in client.wait(*late)], [[key.user] for key in users[:10]],
-              "and so do streams that come later")
-    statuses = [x["status"] for x in nginx.wait_requests(logged + 110)[logged:]]
-    t.is_((len(statuses), statuses.count(499), statuses.count(200)), (110, 50, 60),
-          "each is logged once, those given up as 499")
+        parked.streams_are_given_up(
+            t, nginx, redis_proxy, client, users, logged,
+            lambda i, key: client.send("POST", key=key, open_end=b"x") if i % 4 == 0 else client.send(key=key))
     t.fds_return(nginx, baseline)
 
-    # A worker that stops waits for requests that wait for Redis, so this shows whether any is still counted.
     redis_proxy.black_hole()
     asked = len(upstream.requests)
     with nginx.connect3() as client:
@@ -86,7 +63,5 @@ with Test() as t:
         client.wait_until(lambda: client.early is not None)
         time.sleep(0.2)
     t.ok(wait_for(lambda: len(nginx.requests()) == logged + 210), "all fifty of a connection that ends", len(nginx.requests()) - logged)
-    started = time.monotonic()
-    t.ok(nginx.quit(5.0), "nginx stops")
-    t.ok(time.monotonic() - started < 3.0, "at once: nobody is waited for", f"{time.monotonic() - started} s")
+    parked.nobody_is_waited_for(t, nginx)
     t.is_(len(upstream.requests), asked, "the upstream saw none of them")

@@ -3,13 +3,9 @@
 # is verified counts nothing; answers that name their tokens are read.
 # Hazards: U2, P23, P24, N22
 
-import socketserver
-import threading
-
 from lib.apikeytest import Gate, Test, need_http3, usage, wait_for
-from lib.apikeytest.ports import free_port
 from lib.apikeytest.tls import certificate
-from lib.apikeytest.upstream import read_request
+from lib.apikeytest.unfinished import UnfinishedUpstream
 
 CONF = """
 %GLOBALS%
@@ -48,32 +44,8 @@ http {
     }
 }
 """
-EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\ndata: 1\n\n"
-BROKEN = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbut no more"
-go_on = threading.Event()
 
-
-class Streams(socketserver.StreamRequestHandler):
-    """Answers by path: nothing; a part of what was announced; a first event, and the last one when the test says so."""
-
-    def handle(self):
-        path = read_request(self.rfile)["path"]
-        asked.append(path)
-        if path == "/silent":
-            self.request.recv(1000)
-        elif path == "/broken":
-            self.wfile.write(BROKEN)
-        else:
-            self.wfile.write(EVENTS)
-            go_on.wait(20)
-            self.wfile.write(b"data: 2\n\n")
-
-
-class Server(socketserver.ThreadingTCPServer):
-    allow_reuse_address = daemon_threads = True
-
-
-asked, expected = [], {}
+upstream, expected = UnfinishedUpstream(), {}
 
 
 def expect(endpoint, status, requests=1):
@@ -91,10 +63,9 @@ need_http3()
 
 with Test() as t:
     alice, users = t.key(user="alice"), [t.key(user=f"user-{i}") for i in range(20)]
-    redis, port = t.redis(keys=[alice, *users]), free_port()
+    redis = t.redis(keys=[alice, *users])
     proxy = t.redis_proxy(redis)
-    threading.Thread(target=Server(("127.0.0.1", port), Streams).serve_forever, daemon=True).start()
-    nginx = t.nginx(CONF, redis=proxy, streams=port, certificate=certificate(t.folder))
+    nginx = t.nginx(CONF, redis=proxy, streams=upstream.port, certificate=certificate(t.folder))
     client = nginx.connect3()
 
     t.is_([r.status for r in client.wait(*[client.send(path="/ten", key=key) for key in users * 3])], [200] * 60, "whole answers")
@@ -106,12 +77,12 @@ with Test() as t:
     t.is_([client.request(path="/ten", key=key).status for key in (None, "a b", t.key())], [401] * 3, "refusals: nobody's usage")
 
     silent = client.send(path="/silent", key=alice)
-    wait_for(lambda: "/silent" in asked)
+    wait_for(lambda: "/silent" in upstream.asked)
     client.reset(silent)
     expect("/silent", "error")                     # 499
     with nginx.connect3() as other:
         other.send(path="/hushed", key=alice)
-        wait_for(lambda: asked.count("/silent") == 2)
+        wait_for(lambda: upstream.asked.count("/silent") == 2)
     expect("/hushed", "error")                     # no status at all: what nginx logs where the connection ends
     client.request(path="/broken", key=alice)
     expect("/broken", "success")                   # 200 was sent
@@ -139,7 +110,7 @@ with Test() as t:
     gone.vanish()                                  # nginx learns of it by the time that nothing is acknowledged
     events = first_event(client, "/events")
     t.is_(usage.wait_counted(redis, 99, timeout=1), sum(expected.values()), "streams that are open count nothing")
-    go_on.set()
+    upstream.go_on.set()
     t.ok(client.wait(events).body.endswith(b"data: 2\n\n"), "a long answer ends")
     expect("/events", "success")
     expect("/gone", "success")

@@ -4,14 +4,11 @@
 # Hazards: U2, P23, P24, N22
 
 import datetime
-import socketserver
-import threading
 import time
 
 from lib.apikeytest import Test, request_bytes, wait_for
 from lib.apikeytest import usage
-from lib.apikeytest.ports import free_port
-from lib.apikeytest.upstream import read_request
+from lib.apikeytest.unfinished import UnfinishedUpstream
 
 CONF = """
 %GLOBALS%
@@ -42,37 +39,8 @@ http {
     }
 }
 """
-EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\ndata: 1\n\n"
-SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
-BROKEN = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nbut no more"
-go_on = threading.Event()
 
-
-class Streams(socketserver.StreamRequestHandler):
-    """Answers by path: nothing; a first event, and the last one when the test says so; bytes that come back."""
-
-    def handle(self):
-        path = read_request(self.rfile)["path"]
-        asked.append(path)
-        if path == "/silent":
-            self.request.recv(1000)
-        elif path == "/broken":
-            self.wfile.write(BROKEN)
-        elif path == "/events":
-            self.wfile.write(EVENTS)
-            go_on.wait(20)
-            self.wfile.write(b"data: 2\n\n")
-        else:
-            self.wfile.write(SWITCHED)
-            while data := self.request.recv(1000):
-                self.request.sendall(data)
-
-
-class Server(socketserver.ThreadingTCPServer):
-    allow_reuse_address = daemon_threads = True
-
-
-asked, expected = [], {}
+upstream, expected = UnfinishedUpstream(), {}
 
 
 def expect(endpoint, status):
@@ -87,10 +55,10 @@ def read_until(connection, end):
 
 def leaves(path, after):
     """A client that leaves when `after` has come of the answer (b"": when the upstream was asked)."""
-    before = len(asked)
+    before = len(upstream.asked)
     with nginx.connect() as client:
         client.send(request_bytes(path=path, key=alice))
-        wait_for(lambda: len(asked) > before)
+        wait_for(lambda: len(upstream.asked) > before)
         if after:
             read_until(client, after)
 
@@ -101,9 +69,8 @@ def now():
 
 with Test() as t:
     alice = t.key(user="alice")
-    redis, port = t.redis(keys=[alice]), free_port()
-    threading.Thread(target=Server(("127.0.0.1", port), Streams).serve_forever, daemon=True).start()
-    nginx = t.nginx(CONF, redis=redis, streams=port)
+    redis = t.redis(keys=[alice])
+    nginx = t.nginx(CONF, redis=redis, streams=upstream.port)
 
     leaves("/silent", b"")
     expect("/silent", "error")                     # 499
@@ -126,7 +93,7 @@ with Test() as t:
         leaves("/ignored", b"data: 1")
         t.is_(usage.wait_counted(redis, 99, timeout=1), 4, "streams that are open count nothing")
         begun, before = usage.last_used(redis)[alice.id], now()
-        go_on.set()
+        upstream.go_on.set()
         read_until(events, b"data: 2\n\n\r\n0\r\n\r\n")
         expect("/events", "success")
         expect("/ignored", "success")              # nobody reads it, but nginx does
@@ -146,17 +113,17 @@ with Test() as t:
         expected["/h2/", "success"] = 21
         t.is_(client.request(path="/h2/none", key=alice).status, 404, "one more")
         expect("/h2/", "error")
-        go_on.clear()
-        asked.clear()
+        upstream.go_on.clear()
+        upstream.asked.clear()
         streams = [client.send(path="/h2/left", key=alice), client.send(path="/h2/silent", key=alice)]
-        wait_for(lambda: len(asked) == 2)
+        wait_for(lambda: len(upstream.asked) == 2)
         time.sleep(0.2)                            # the first one's header is sent
         for stream in streams:
             client.reset(stream)
         expect("/h2/left", "success")
         expect("/h2/silent", "error")
         usage.wait_counted(redis, sum(expected.values()))
-    go_on.set()
+    upstream.go_on.set()
 
     found = usage.by(redis, "endpoint", "status")
     for name in sorted(set(expected) | set(found)):
