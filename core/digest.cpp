@@ -13,12 +13,16 @@ namespace {
 
 constexpr std::string_view kHexDigits = "0123456789abcdef";
 
-// The value of a lower-case hex digit, or -1.
-constexpr int hex_value(char c) noexcept {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    return -1;
-}
+constexpr std::uint8_t kNoDigit = 0xff;
+
+// The value of each byte as a lower-case hex digit.
+constexpr std::array<std::uint8_t, 256> kHexValues = [] {
+    std::array<std::uint8_t, 256> values{};
+    values.fill(kNoDigit);
+    for (std::size_t value = 0; value < kHexDigits.size(); ++value)
+        values[static_cast<unsigned char>(kHexDigits[value])] = static_cast<std::uint8_t>(value);
+    return values;
+}();
 
 }  // namespace
 
@@ -38,13 +42,16 @@ std::string to_hex_string(const Digest& digest) {
 
 std::optional<Digest> from_hex(std::string_view hex) noexcept {
     if (hex.size() != kDigestHexChars) return std::nullopt;
+    const auto value_at = [hex](std::size_t i) noexcept { return kHexValues[static_cast<unsigned char>(hex[i])]; };
     Digest digest;
+    std::uint8_t seen = 0;
     for (std::size_t i = 0; i < kDigestBytes; ++i) {
-        const int high = hex_value(hex[2 * i]);
-        const int low = hex_value(hex[2 * i + 1]);
-        if (high < 0 || low < 0) return std::nullopt;
-        digest[i] = static_cast<std::uint8_t>(high * 16 + low);
+        const std::uint8_t high = value_at(2 * i);
+        const std::uint8_t low = value_at(2 * i + 1);
+        seen |= high | low;
+        digest[i] = static_cast<std::uint8_t>(high << 4 | low);
     }
+    if (seen > 0xf) return std::nullopt;
     return digest;
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/byte_run.hpp"
 #include "core/utf8.hpp"
 
 namespace apikey {
@@ -35,13 +36,8 @@ bool read_row(const ReplyView& reply, std::size_t marks, Row& row) noexcept {
     return true;
 }
 
-bool is_control(char c) noexcept {
-    const auto byte = static_cast<unsigned char>(c);
-    return byte < 0x20 || byte == 0x7f;
-}
-
 bool acceptable(std::string_view field) noexcept {
-    return field.size() <= kMaxFieldBytes && std::none_of(field.begin(), field.end(), is_control);
+    return field.size() <= kMaxFieldBytes && !has_control_byte(field);
 }
 
 // Reads 1 to 18 decimal digits, or nothing at all. The first second of 1970 must not read as

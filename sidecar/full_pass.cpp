@@ -99,7 +99,8 @@ bool FullPass::copy_batch(const KeyBatch& batch) {
     } else {
         keys = mirror_.different(batch);
     }
-    if (mirror_.put(keys, announcement()) == FencedWriter::Outcome::full) {
+    const auto before = report_.rebuilt ? KeyMirror::Before::of_ours : KeyMirror::Before::anything;
+    if (mirror_.put(keys, announcement(), before) == FencedWriter::Outcome::full) {
         if (report_.rebuilt) return false;
         hooks_.postpone(keys);
         report_.postponed += keys.size();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "core/byte_run.hpp"
 #include "core/key_facts.hpp"
 #include "core/policy.hpp"
 #include "sidecar/duration.hpp"
@@ -12,10 +13,6 @@ namespace apikey {
 namespace {
 
 using std::chrono::sys_seconds;
-
-bool has_control_byte(std::string_view text) {
-    return std::any_of(text.begin(), text.end(), [](char c) { return (c >= 0 && c < 0x20) || c == 0x7f; });
-}
 
 struct Sequence {
     std::size_t length;   // bytes; 0: no UTF-8

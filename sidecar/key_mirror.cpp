@@ -119,7 +119,8 @@ void KeyMirror::remove(const std::vector<std::string_view>& hashes, Announcement
     hand_on(hashes.size(), std::move(announce), std::move(workers));
 }
 
-FencedWriter::Outcome KeyMirror::put(const std::vector<const KeyBatch::Key*>& keys, Announcement announce) {
+FencedWriter::Outcome KeyMirror::put(const std::vector<const KeyBatch::Key*>& keys, Announcement announce,
+                                     Before before) {
     if (keys.empty()) return FencedWriter::Outcome::written;
     Membership workers;
     std::span<const KeyBatch::Key* const> rest(keys);
@@ -129,7 +130,7 @@ FencedWriter::Outcome KeyMirror::put(const std::vector<const KeyBatch::Key*>& ke
         std::vector<std::string_view> hashes;
         for (const KeyBatch::Key* key : piece)
             hashes.push_back(key->hash);
-        const auto outcome = writer_.write([&](RedisClient& redis) { send_images(redis, piece); },
+        const auto outcome = writer_.write([&](RedisClient& redis) { send_images(redis, piece, before); },
                                            messages_for(hashes, announce, rest.empty()), workers);
         if (outcome == FencedWriter::Outcome::full) return outcome;
     }
@@ -137,14 +138,16 @@ FencedWriter::Outcome KeyMirror::put(const std::vector<const KeyBatch::Key*>& ke
     return FencedWriter::Outcome::written;
 }
 
-void KeyMirror::send_images(RedisClient& redis, std::span<const KeyBatch::Key* const> keys) const {
+void KeyMirror::send_images(RedisClient& redis, std::span<const KeyBatch::Key* const> keys, Before before) const {
     std::vector<std::string> names;
     names.reserve(keys.size());
     for (const KeyBatch::Key* key : keys)
         names.push_back(names_.key(key->hash));
-    std::vector<std::string_view> remove{"DEL"};
-    remove.insert(remove.end(), names.begin(), names.end());
-    redis.send(remove);  // no field of an older image stays
+    if (before == Before::anything) {
+        std::vector<std::string_view> remove{"DEL"};
+        remove.insert(remove.end(), names.begin(), names.end());
+        redis.send(remove);  // no field of an older image stays
+    }
     std::array<std::string_view, 2 + 2 * kFactFields.size()> command{"HSET"};
     for (std::size_t i = 0; i < keys.size(); ++i) {
         const auto values = keys[i]->fields.values();

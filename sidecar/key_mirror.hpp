@@ -60,8 +60,11 @@ class KeyMirror {
 
     // Deleting needs no memory, so this always succeeds while we lead.
     void remove(const std::vector<std::string_view>& hashes, Announcement announce);
+    // What Redis has of keys that are to be put there. of_ours: at most images that this mirror made.
+    enum class Before : unsigned char { anything, of_ours };
     // Replaces the keys' images completely. `full`: not all of them were written, and nothing counts as published.
-    FencedWriter::Outcome put(const std::vector<const KeyBatch::Key*>& keys, Announcement announce);
+    FencedWriter::Outcome put(const std::vector<const KeyBatch::Key*>& keys, Announcement announce,
+                              Before before = Before::anything);
     // Any key may have changed.
     void announce_any(std::vector<Receipt> receipts);
     // The same, together with the proof that every active key is in Redis.
@@ -69,7 +72,7 @@ class KeyMirror {
 
   private:
     KeyBatch batch_of(PgResult result);
-    void send_images(RedisClient& redis, std::span<const KeyBatch::Key* const> keys) const;
+    void send_images(RedisClient& redis, std::span<const KeyBatch::Key* const> keys, Before before) const;
     FencedWriter::Messages messages_for(std::span<const std::string_view> hashes, const Announcement& announce,
                                         bool last);
     void hand_on(std::size_t keys, Announcement announce, Membership workers);

@@ -3,15 +3,12 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/byte_run.hpp"
 #include "core/digest.hpp"
 #include "sidecar/postgres.hpp"
 
 namespace apikey {
 namespace {
-
-bool has_control_byte(std::string_view text) {
-    return std::any_of(text.begin(), text.end(), [](char c) { return (c >= 0 && c < 0x20) || c == 0x7f; });
-}
 
 bool good_scope(std::string_view scope) {
     return !scope.empty() && scope.find(' ') == std::string_view::npos && !has_control_byte(scope);

@@ -18,6 +18,7 @@ from .usage import SETTINGS
 
 KEYS = 1_000_000
 GOAL = 100_000                   # keys/s
+ROOM = {"shared_buffers": "1GB"}  # for the table and its index
 OTHERS = ("apikey:epoch", "apikey:leader", "apikey:usage", "apikey:workers")
 LAST = hashlib.sha256(str(KEYS).encode()).hexdigest()
 
@@ -32,7 +33,7 @@ def sync(options):
     rates, read_rates = {"ours": [], "bare": []}, []
     with Stage() as stage:
         stage.use_all_cpus()
-        postgres, redis = stage.postgres(**SETTINGS), stage.redis()
+        postgres, redis = stage.postgres(**SETTINGS | ROOM), stage.redis()
         with contextlib.closing(postgres.connect()) as connection:
             for statement in (INSERT, "VACUUM ANALYZE api_keys", "CHECKPOINT"):
                 connection.cursor().execute(statement)

@@ -5,8 +5,8 @@
 #include <chrono>
 #include <cstring>
 
+#include "core/byte_run.hpp"
 #include "core/decimal.hpp"
-#include "core/usage/byte_run.hpp"
 
 namespace apikey::usage {
 

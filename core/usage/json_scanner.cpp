@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "core/usage/byte_run.hpp"
+#include "core/byte_run.hpp"
 
 namespace apikey::usage {
 namespace {

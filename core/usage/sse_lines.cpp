@@ -1,6 +1,6 @@
 #include "core/usage/sse_lines.hpp"
 
-#include "core/usage/byte_run.hpp"
+#include "core/byte_run.hpp"
 
 namespace apikey::usage {
 namespace {

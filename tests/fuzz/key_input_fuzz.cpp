@@ -120,7 +120,7 @@ void check_times(const std::string& text, const std::string& other) {
 void check_uuid(const std::string& text) {
     std::string shape = text;
     for (char& c : shape)
-        if (std::isxdigit(static_cast<unsigned char>(c)) != 0) c = 'x';
+        if (c != '-') c = std::isxdigit(static_cast<unsigned char>(c)) != 0 ? 'x' : '?';
     EXPECT_EQ(is_uuid(Exact(text)), shape == "xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx");
 }
 

@@ -188,7 +188,7 @@ class Worker {
         if (how == 0) server_.replies.erase(place);
         if (how == 1) server_.replies.insert(place, std::string(*place));
         if (how == 2) std::swap(*place, server_.replies[below(server_.replies.size())]);
-        if (how < 3) ++slips_;
+        if (how < 3) slips_ += how == 2 ? 2 : 1;  // the first batch is settled before the other one's reply has come
         if (how < 3 || place->empty()) return;
         ++forged_;
         (*place)[below(place->size())] = data_.ConsumeIntegral<char>();
@@ -247,7 +247,7 @@ class Worker {
     std::map<LookupSession::Lookup*, Asked> waiting_;
     std::string fed_;  // on this connection
     int forged_ = 0;   // with bytes that the server did not say
-    int slips_ = 0;    // with replies that were lost, doubled or exchanged
+    int slips_ = 0;    // replies that are not where they belong: lost, doubled, exchanged (two)
     std::uint64_t cookie_ = 0;
     std::uint64_t last_shipped_ = 0;
 };

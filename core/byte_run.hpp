@@ -1,4 +1,4 @@
-// How far bytes go on that need no look: eight at a time, since a response is mostly the text between two quotes.
+// How far bytes go on that need no look: eight at a time, since nearly all of a text is plain.
 #pragma once
 
 #include <bit>
@@ -7,7 +7,7 @@
 #include <cstring>
 #include <string_view>
 
-namespace apikey::usage {
+namespace apikey {
 
 // The bytes below 0x20, and those of `Stops`.
 template <char... Stops>
@@ -45,4 +45,9 @@ std::size_t run_before(std::string_view bytes) noexcept {
     return at;
 }
 
-}  // namespace apikey::usage
+// A byte below 0x20, or DEL.
+inline bool has_control_byte(std::string_view text) noexcept {
+    return run_before<ControlsAnd<'\x7f'>>(text) != text.size();
+}
+
+}  // namespace apikey
