@@ -62,9 +62,10 @@ UPDATE usage_sources s SET applied = s.applied + n.sequences
     column " = CASE WHEN u." column " > " MOST " - excluded." column " THEN " MOST " ELSE u." column \
            " + excluded." column " END"
 
-// Sums stay at 2^63 - 1. Cached tokens are a part of the input, and have its price. The batches are compared as an array: a
-// join would sort all rows once more. Rows without a twin are not summed, which would cost a seventh of all this. Where a twin was
-// overlooked the statement would change a row twice, and Postgres refuses it (kTwice).
+// Sums stay at 2^63 - 1. Cached tokens are a part of the input, and have its price. The batches are compared as ranges: a
+// join would sort all rows once more, and an array would be walked through for each row. Rows without a twin are not summed,
+// which would cost a seventh of all this. Where a twin was overlooked the statement would change a row twice, and Postgres
+// refuses it (kTwice).
 std::string merge_rows(std::chrono::seconds bucket, bool has_prices) {
     const std::string select = "SELECT user_id, date_bin('" + std::to_string(bucket.count()) +
                                " seconds', minute, 'epoch'::timestamptz) AS start, key_id, endpoint, r.model, status, ";
@@ -72,9 +73,10 @@ std::string merge_rows(std::chrono::seconds bucket, bool has_prices) {
                                  ? "coalesce(r.cost, trim_scale((r.tokens_in * p.input + r.tokens_out * p.output) * "
                                    "0.000000000001), 0)"
                                  : "coalesce(r.cost, 0)";
-    const std::string from = std::string(" FROM pg_temp.apikey_row r") +
-                             (has_prices ? " LEFT JOIN pg_temp.apikey_price p ON p.model = r.model" : "") +
-                             " WHERE r.batch = ANY (ARRAY(SELECT batch FROM pg_temp.apikey_batch)) AND ";
+    const std::string from =
+        std::string(" FROM pg_temp.apikey_row r") +
+        (has_prices ? " LEFT JOIN pg_temp.apikey_price p ON p.model = r.model" : "") +
+        " WHERE (SELECT range_agg(int4range(batch, batch, '[]')) FROM pg_temp.apikey_batch) @> r.batch AND ";
     return "INSERT INTO usage_records AS u (user_id, bucket, key_id, endpoint, model, status, requests, tokens_in, "
            "tokens_out, tokens_cached, cost) SELECT * FROM (" +
            select + "requests, tokens_in, tokens_out, tokens_cached, " + cost + from + "NOT twin UNION ALL " + select +
