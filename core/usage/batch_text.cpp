@@ -17,9 +17,10 @@ constexpr std::uint64_t kCostUnit = 1'000'000'000'000;
 constexpr std::size_t kCostPlaces = 12;
 
 constexpr std::int64_t kMinuteMs = 60'000;
-constexpr std::int64_t kDayMs = kMinuteMs * 60 * 24;
+constexpr std::int64_t kDayMinutes = std::int64_t{60} * 24;
 constexpr std::int64_t kLastDay = std::chrono::sys_days(std::chrono::year(9999) / 12 / 31).time_since_epoch().count();
-constexpr std::int64_t kLastMs = (kLastDay + 1) * kDayMs - 1;
+constexpr std::int64_t kLastMinute = (kLastDay + 1) * kDayMinutes - 1;
+constexpr std::int64_t kLastMs = (kLastMinute + 1) * kMinuteMs - 1;
 
 // What stands behind a backslash for this byte; 0: the byte stands for itself.
 constexpr char escape_of(char byte) noexcept {
@@ -57,9 +58,9 @@ void write_digits(char* place, std::uint64_t value) noexcept {
 }
 
 // 2026-11-28T02:05
-void write_minute(char* place, std::int64_t unix_ms) noexcept {
-    const std::chrono::year_month_day date{std::chrono::sys_days(std::chrono::days(unix_ms / kDayMs))};
-    const auto minute = static_cast<std::uint64_t>(unix_ms % kDayMs / kMinuteMs);
+void write_minute(char* place, std::int64_t unix_minutes) noexcept {
+    const std::chrono::year_month_day date{std::chrono::sys_days(std::chrono::days(unix_minutes / kDayMinutes))};
+    const auto minute = static_cast<std::uint64_t>(unix_minutes % kDayMinutes);
     write_digits<4>(place, static_cast<std::uint64_t>(static_cast<int>(date.year())));
     place[4] = '-';
     write_digits<2>(place + 5, static_cast<unsigned>(date.month()));
@@ -133,25 +134,27 @@ LineWriter& LineWriter::cost(std::optional<std::uint64_t> cost) noexcept {
 }
 
 LineWriter& LineWriter::minute(std::int64_t unix_minutes) noexcept {
-    std::array<char, 20> text;
-    write_minute(text.data(), std::clamp<std::int64_t>(unix_minutes, 0, kLastMs / kMinuteMs) * kMinuteMs);
-    std::memcpy(text.data() + 16, ":00Z", 4);
-    put(text.data(), text.size());
-    return *this;
+    put_minute(std::clamp<std::int64_t>(unix_minutes, 0, kLastMinute));
+    return word(":00Z");
 }
 
 LineWriter& LineWriter::instant(std::int64_t unix_ms) noexcept {
     const std::int64_t when = std::clamp<std::int64_t>(unix_ms, 0, kLastMs);
-    std::array<char, 24> text;
-    write_minute(text.data(), when);
+    put_minute(when / kMinuteMs);
     const auto ms = static_cast<std::uint64_t>(when % kMinuteMs);
-    text[16] = ':';
-    write_digits<2>(text.data() + 17, ms / 1'000);
-    text[19] = '.';
-    write_digits<3>(text.data() + 20, ms % 1'000);
-    text[23] = 'Z';
-    put(text.data(), text.size());
+    std::array<char, 8> rest{':', 0, 0, '.', 0, 0, 0, 'Z'};
+    write_digits<2>(rest.data() + 1, ms / 1'000);
+    write_digits<3>(rest.data() + 4, ms % 1'000);
+    put(rest.data(), rest.size());
     return *this;
+}
+
+void LineWriter::put_minute(std::int64_t unix_minutes) noexcept {
+    if (minute_ != unix_minutes) {
+        write_minute(minute_text_.data(), unix_minutes);
+        minute_ = unix_minutes;
+    }
+    put(minute_text_.data(), minute_text_.size());
 }
 
 void LineWriter::put(const char* bytes, std::size_t count) noexcept {

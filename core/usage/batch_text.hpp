@@ -50,6 +50,12 @@ struct BatchId {
 class LineWriter {
   public:
     LineWriter(char* memory, std::size_t bytes) noexcept : place_(memory), room_(bytes) {}
+    // Writes there from now on.
+    void move_to(char* memory, std::size_t bytes) noexcept {
+        place_ = memory;
+        room_ = bytes;
+        size_ = 0;
+    }
 
     LineWriter& text(std::string_view value) noexcept;  // escaped
     LineWriter& word(std::string_view value) noexcept;  // as it is
@@ -71,10 +77,14 @@ class LineWriter {
 
   private:
     void put(const char* bytes, std::size_t count) noexcept;
+    void put_minute(std::int64_t unix_minutes) noexcept;
 
     char* place_;
     std::size_t room_;
     std::size_t size_ = 0;
+    // The last one, for most lines of a batch are of the same: 2026-11-28T02:05.
+    std::int64_t minute_ = -1;
+    std::array<char, 16> minute_text_{};
 };
 
 }  // namespace apikey::usage

@@ -24,10 +24,10 @@ class Sealer {
     template <class Write>
     bool line(bool is_key, Write write) noexcept {
         for (;;) {
-            LineWriter writer(header_.text(header_.ring.at + at_), limit() - at_);
-            write(writer);
-            if (writer.fits()) {
-                const auto bytes = static_cast<std::uint32_t>(writer.size());
+            writer_.move_to(header_.text(header_.ring.at + at_), limit() - at_);
+            write(writer_);
+            if (writer_.fits()) {
+                const auto bytes = static_cast<std::uint32_t>(writer_.size());
                 at_ += bytes;
                 (is_key ? keys_ : rows_) += bytes;
                 return true;
@@ -84,6 +84,7 @@ class Sealer {
 
     Header& header_;
     std::int64_t now_;
+    LineWriter writer_{nullptr, 0};
     std::uint64_t batches_ = 0;          // closed
     std::uint32_t begin_ = 0;            // of this batch
     std::uint32_t at_ = 0;               // its end so far

@@ -66,6 +66,19 @@ TEST(BatchText, WritesTheCalendarOfTheCLibrary) {
     check(kEnd - 1);
 }
 
+// It keeps the last minute's text.
+TEST(BatchText, TellsEachLineItsOwnTime) {
+    std::array<char, 64> memory;
+    LineWriter writer(memory.data(), memory.size());
+    std::mt19937_64 random(2);
+    for (int round = 0; round < 20'000; ++round) {
+        const auto unix_ms = static_cast<std::int64_t>(random() % 5 * 50'000 + random() % 2 * kEnd * 500);
+        writer.move_to(memory.data(), memory.size());
+        writer.minute(unix_ms / 60'000).tab().instant(unix_ms);
+        ASSERT_EQ(std::string_view(memory.data(), writer.size()), minute(unix_ms / 60'000) + '\t' + instant(unix_ms));
+    }
+}
+
 TEST(BatchText, StaysWithinItsYears) {
     constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
     for (const std::int64_t before : {std::int64_t{-1}, -kMost - 1}) {
