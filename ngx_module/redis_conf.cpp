@@ -5,10 +5,10 @@
 #include <cstddef>
 #include <cstring>
 
+#include "core/secret_file.hpp"
 #include "ngx_module/conf_words.hpp"
 #include "ngx_module/guard.hpp"
 #include "ngx_module/ngx_text.hpp"
-#include "ngx_module/secret_file.hpp"
 
 namespace apikey::ngx {
 
@@ -77,7 +77,8 @@ char* read_secret(ngx_conf_t* cf, const char* directive, const char* name, const
         return wrong(cf,
                      std::string(directive) + ": cannot use " + name + " \"" + path +
                          "\"; it must exist, be readable by the user who starts nginx, and hold the "
-                         "secret on its first line (1 to 512 bytes)",
+                         "secret on its first line (1 to " +
+                         std::to_string(kMaxSecretBytes) + " bytes)",
                      error);
     }
     *secret = *line;

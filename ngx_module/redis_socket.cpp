@@ -7,9 +7,9 @@
 #include <array>
 #include <cstring>
 
+#include "core/secret_file.hpp"
 #include "ngx_module/guard.hpp"
 #include "ngx_module/ngx_text.hpp"
-#include "ngx_module/secret_file.hpp"
 
 namespace apikey::ngx {
 

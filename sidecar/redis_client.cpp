@@ -10,13 +10,13 @@
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/write.hpp>
 #include <cerrno>
-#include <fstream>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <system_error>
 #include <utility>
 
+#include "core/secret_file.hpp"
 #include "sidecar/own_thread.hpp"
 #include "sidecar/settings.hpp"
 #include "sidecar/weather.hpp"
@@ -35,13 +35,10 @@ constexpr std::size_t kWriteEarlyBytes = std::size_t{16} * 1024;
 constexpr redis::Pipeline::Limits kLimits = {std::size_t{4} << 20, std::size_t{4} << 20, 65'536};
 
 std::string read_password(const std::string& file) {
-    std::ifstream in(file);
-    std::string password;
-    if (!in || !std::getline(in, password) || password.empty()) {
-        throw RedisError("redis_password_file " + file + " cannot be read or is empty");
-    }
-    if (password.back() == '\r') password.pop_back();
-    return password;
+    auto password = read_secret_file(file.c_str());
+    if (!password)
+        throw RedisError("redis_password_file " + file + " cannot be read, or has no password on its first line");
+    return std::move(*password);
 }
 
 struct Found {

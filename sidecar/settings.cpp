@@ -9,6 +9,7 @@
 #include <memory>
 #include <sstream>
 
+#include "core/secret_file.hpp"
 #include "core/tls_session.hpp"
 #include "sidecar/duration.hpp"
 #include "sidecar/settings_section.hpp"
@@ -47,13 +48,10 @@ Result<std::string> absolute_file(const std::string& text) {
     if (text.size() < 2 || text.front() != '/') {
         return quoted(text, "is no absolute path; write it from the root, /etc/apikeyd/...");
     }
-    std::ifstream file(text);
-    std::string line;
-    if (!file) return quoted(text, "cannot be read; check the path and who may read it");
-    if (!std::getline(file, line) || line.empty()) {
-        return quoted(text, "is empty; put the secret on its first line");
-    }
-    return text;
+    if (read_secret_file(text.c_str())) return text;
+    if (errno != 0) return quoted(text, "cannot be read; check the path and who may read it");
+    static_assert(kMaxSecretBytes == 512);
+    return quoted(text, "has no secret of 1 to 512 bytes on its first line; put it there");
 }
 
 auto ca_file_for(const redis::Url& url) {

@@ -1,13 +1,14 @@
 // Passwords and secrets live in files, so that neither nginx.conf nor `nginx -T` shows them.
 #pragma once
 
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <memory>
 #include <optional>
 #include <string>
 
-namespace apikey::ngx {
+namespace apikey {
 
 inline constexpr std::size_t kMaxSecretBytes = 512;
 
@@ -25,4 +26,4 @@ inline std::optional<std::string> read_secret_file(const char* path) {
     return std::string(line, length);
 }
 
-}  // namespace apikey::ngx
+}  // namespace apikey
