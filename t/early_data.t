@@ -39,8 +39,7 @@ def documented(kind):
     return re.search(rf"^{kind} .*\}}", text[text.index("**Early data**"):], re.M)[0]
 
 
-def ask(path="/", key=None, method="GET", early=True):
-    """(status, X-Early, body) over a session that was begun before; without `early` the first of one, which it keeps."""
+def ask_once(path, key, method, early):
     with open(f"{folder}/request", "wb") as file:
         file.write(request_bytes(method, path, key, {"Connection": "close"}))
     how = ["-sess_in", f"{folder}/session", "-early_data", f"{folder}/request"] if early else ["-sess_out", f"{folder}/session"]
@@ -54,10 +53,17 @@ def ask(path="/", key=None, method="GET", early=True):
     return int(answer[1]), mark and mark[1], answer[2]
 
 
+def ask(path="/", key=None, method="GET", early=True):
+    """(status, X-Early, body) over a session that was begun before; without `early` the first of one, which it keeps."""
+    while (answer := ask_once(path, key, method, early))[1] is None and early and len(late) < 10:
+        late.append(path)                  # the handshake was over before a slow nginx looked: it is early no more
+    return answer
+
+
 with Test() as t:
     alice, stranger = t.key(user="alice"), t.key()
     proxy, folder, certificate = t.redis_proxy(t.redis(keys=[alice])), t.new_folder("tls"), t.authority().certificate("localhost")
-    upstream = t.upstream()
+    upstream, late = t.upstream(), []
     nginx = t.nginx(CONF, redis=proxy, upstream=upstream, crt=certificate.crt, key=certificate.key, map=documented("map"), refusal=documented("if"))
     t.is_(ask(key=alice, early=False)[:2], (200, None), "a request that is not early begins a session")
 
@@ -67,15 +73,17 @@ with Test() as t:
     t.like(body, '"X-User-Id", "alice"', "as herself")
     t.is_([code for status, _, code in (ask(), ask(key=stranger)) for code in re.findall(r'"code": ?"(\w+)"', code)],
           ["missing_api_key", "invalid_api_key"], "without a key, or with an unknown one")
+    late.clear()
     seen, looked_up = len(upstream.requests), proxy.count("HMGET")
     t.is_([ask(key=alice)[0] for _ in range(2)], [200, 200], "whoever repeats one is believed: docs/security.md says so")
-    t.is_((len(upstream.requests) - seen, proxy.count("HMGET") - looked_up), (2, 2), "each is looked up and served")
+    t.is_((len(upstream.requests) - seen, proxy.count("HMGET") - looked_up), (2 + len(late),) * 2, "each is looked up and served")
 
+    late.clear()
     seen = len(upstream.requests)
     t.is_(ask("/careful/", alice)[0], 200, "where it is refused a GET passes")
     t.is_([ask("/careful/", alice, method)[0] for method in ("POST", "DELETE")], [425, 425], "nothing that changes something does")
     t.is_(ask("/careful/", alice, "DELETE", early=False)[0], 200, "but when it does not come early")
-    t.is_(len(upstream.requests) - seen, 2, "the upstream saw no early change")
+    t.is_(len(upstream.requests) - seen, 2 + len(late), "the upstream saw no early change")
     proxy.clear()
     redis = proxy.redis
     redis.revoke(alice)
