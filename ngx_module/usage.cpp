@@ -156,6 +156,7 @@ void Usage::adopt() {
         adopted_.push_back(std::make_unique<SlotSource>(std::move(*slot)));
         ++zone_.counters().usage_slots_adopted;
     }
+    slots_.note_dead();
 }
 
 // Memory of its own dies with the worker: a slot of the zone is better as soon as there is one, even with what another left.

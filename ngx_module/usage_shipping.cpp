@@ -195,7 +195,7 @@ void Usage::keep_what_is_left() {
     const auto keep_slot = [&](SlotSource& source) {
         keep(source);
         if (source.slot().has_rows()) ++left;  // for which its ring had no room
-        if (source.first() == source.end() && !source.slot().has_rows()) source.slot().release();
+        source.slot().release();               // also with something in it: whoever looks takes it at once
     };
     keep_slot(*own_);
     for (const auto& source : adopted_)

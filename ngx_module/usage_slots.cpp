@@ -28,20 +28,29 @@ UsageSlots::UsageSlots(ngx_shm_zone_t& zone) noexcept
 
 // The dead one's first: a worker that dies again and again needs no more than the slot of one, however long Redis is away.
 OwnedSlot UsageSlots::take_own() {
-    SlotNode* node = take_next_dead();
+    SlotNode* node = take_next_dead([](usage::Owner) noexcept { return true; });
     if (node == nullptr) node = take_free(0);
     if (node == nullptr) node = make_slot();
     return node != nullptr ? owned(*node) : private_slot();
 }
 
 std::optional<OwnedSlot> UsageSlots::take_dead() {
-    const SlotNode* node = take_next_dead();
+    const SlotNode* node = take_next_dead(
+        [this](usage::Owner dead) noexcept { return std::find(dead_.begin(), dead_.end(), dead) != dead_.end(); });
     if (node == nullptr) return std::nullopt;
     try {
         return owned(*node);
     } catch (...) {
         usage::UsageSlot(node->memory).release();
         throw;
+    }
+}
+
+void UsageSlots::note_dead() {
+    dead_.clear();
+    for (const SlotNode* node = header_.slots.load(std::memory_order_acquire); node != nullptr; node = node->next) {
+        const usage::Owner owner = usage::UsageSlot(node->memory).owner();
+        if (owner != 0 && owner != me_ && !is_running(owner)) dead_.push_back(owner);
     }
 }
 
@@ -112,11 +121,12 @@ SlotNode* UsageSlots::make_slot() noexcept {
     return node;
 }
 
-SlotNode* UsageSlots::take_next_dead() noexcept {
+template <class MayTake>
+SlotNode* UsageSlots::take_next_dead(MayTake may_take) noexcept {
     for (SlotNode* node = header_.slots.load(std::memory_order_acquire); node != nullptr; node = node->next) {
         usage::UsageSlot slot(node->memory);
         const usage::Owner owner = slot.owner();
-        if (owner == 0 ? !holds_something(slot) : owner == me_ || is_running(owner)) continue;
+        if (owner == 0 ? !holds_something(slot) : owner == me_ || is_running(owner) || !may_take(owner)) continue;
         if (slot.take(owner, me_)) return node;
     }
     return nullptr;
