@@ -11,7 +11,9 @@
 //
 // A reply that found something names its key (`hash`). One that found nothing does not, so every lookup also asks for
 // 0 to 3 fields that no key has, in turn: the length of the reply tells its place, and a reply that was repeated, lost
-// or put elsewhere is noticed there, too.
+// or put elsewhere is noticed there, too. (Where something between Redis and us exchanges replies of two batches, a
+// multiple of four lookups apart, a key that is there is called unknown, once, before the other reply ends the
+// connection. Nobody gets another's identity by it.)
 //
 // Between batches go the worker's part in invalidation (change.hpp): confirmations, and its registration
 //
