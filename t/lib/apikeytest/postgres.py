@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 
 from . import places
-from .process import Process, need, read, wait_for
+from .process import Process, children_of, need, read, running, wait_for
 from .tap import bail_out
 
 SETTINGS = """
@@ -87,8 +87,10 @@ class Postgres:
         self.process.stop(signal.SIGINT, 20)
 
     def kill(self):
-        """As a crash: the next start() recovers."""
+        """As a crash: the next start() recovers. Its backends end by themselves, which that would not wait for."""
+        backends = children_of(self.process.pid)
         self.process.kill()
+        wait_for(lambda: not any(running(backend) for backend in backends))
 
     def restart(self):
         self.stop()
