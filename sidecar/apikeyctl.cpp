@@ -6,6 +6,7 @@
 #include <iostream>
 
 #include "sidecar/ctl/commands.hpp"
+#include "sidecar/own_thread.hpp"
 
 namespace apikey {
 namespace {
@@ -117,10 +118,12 @@ int run(int argc, char** argv) {
 }  // namespace apikey
 
 int main(int argc, char** argv) {
+    int status = 1;
     try {
-        return apikey::run(argc, argv);
+        status = apikey::run(argc, argv);
     } catch (const std::exception& error) {
         std::fprintf(stderr, "apikeyctl: %s\n", error.what());
-        return 1;
     }
+    apikey::exit_beside_own_threads(status);
+    return status;
 }

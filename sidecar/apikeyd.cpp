@@ -13,6 +13,7 @@
 #include "sidecar/event_fd.hpp"
 #include "sidecar/key_sync.hpp"
 #include "sidecar/log.hpp"
+#include "sidecar/own_thread.hpp"
 #include "sidecar/schema.hpp"
 #include "sidecar/settings.hpp"
 #include "sidecar/usage_counts.hpp"
@@ -101,10 +102,12 @@ int run(int argc, char** argv) {
 }  // namespace apikey
 
 int main(int argc, char** argv) {
+    int status = 1;
     try {
-        return apikey::run(argc, argv);
+        status = apikey::run(argc, argv);
     } catch (const std::exception& error) {
         std::fprintf(stderr, "apikeyd: %s\n", error.what());
-        return 1;
     }
+    apikey::exit_beside_own_threads(status);
+    return status;
 }

@@ -7,6 +7,7 @@ import socket
 import threading
 
 from lib.apikeytest import Test, wait_for
+from lib.apikeytest.places import SLOW
 from lib.apikeytest.receipts import ReceiptClient
 
 REVOCATIONS = 20
@@ -65,6 +66,6 @@ with Test() as t:
     t.is_([figures for _, figures in revoked], ["0/0"] * REVOCATIONS, "each revocation is told to be in force")
     t.is_(redis("KEYS", "apikey:k:*"), [], "and it is")
     took = sorted(seconds for seconds, _ in revoked)
-    t.ok(took[REVOCATIONS // 2] < 0.1, "at once", took)
+    t.ok(took[REVOCATIONS // 2] < (1.0 if SLOW else 0.1), "at once", took)
     t.ok(wait_for(lambda: relay.flooded > flooded + 10), "and the flood went on", flooded, relay.flooded)
     t.unlike(daemon.log(), "cannot be heard", "apikeyd has listened to it all the while")

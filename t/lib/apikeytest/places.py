@@ -10,6 +10,7 @@ REPO = pathlib.Path(__file__).resolve().parents[3]
 KIND = os.environ.get("BUILD", "release")
 SANITIZED = KIND == "sanitize"              # with AddressSanitizer and UndefinedBehaviorSanitizer
 THREADS = KIND == "thread"                  # the sidecar with ThreadSanitizer
+SLOW = SANITIZED or THREADS                 # and large: figures say little
 BUILD = pathlib.Path(os.environ.get("APIKEY_BUILD", REPO / ("build" if KIND == "release" else f"build-{KIND}"))).resolve()
 NGINX = os.environ.get("TEST_NGINX_BINARY", "/usr/sbin/nginx")
 FOR_NGINX = BUILD.with_name(BUILD.name.removesuffix("-thread"))      # nginx is not watched by ThreadSanitizer

@@ -3,7 +3,7 @@
 import re
 import sys
 
-from .places import SANITIZED
+from .places import SLOW
 
 NEVER = 3                                  # exit status of a test that saw what must never happen (must)
 
@@ -39,8 +39,8 @@ class Tap:
         return passed
 
     def weigh(self, condition, name, *notes):
-        """A check of how much memory something takes: of no use with AddressSanitizer, which keeps what was freed."""
-        if SANITIZED:
+        """A check of how much memory something takes: of no use with sanitizers, which keep what was freed."""
+        if SLOW:
             self.note(f"not weighed in a sanitized build: {name}")
             return True
         return self.ok(condition, name, *notes)
