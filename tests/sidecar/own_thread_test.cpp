@@ -63,6 +63,17 @@ TEST(OwnThread, IsLeftToItselfWhenTheTimeIsUp) {
     hanging.expect_destroyed();
 }
 
+TEST(OwnThread, TheProcessEndsBesideIt) {
+    const Hanging hanging;
+    EXPECT_FALSE(in_own_thread(hanging.call(), milliseconds(20), nullptr).has_value());
+    EXPECT_EXIT(exit_beside_own_threads(3), testing::ExitedWithCode(3), "");
+    hanging.expect_destroyed();
+    for (int i = 0; own_threads != 0 && i < 1000; ++i)
+        std::this_thread::sleep_for(milliseconds(5));
+    exit_beside_own_threads(3);  // nobody hangs: main() goes on
+    EXPECT_EQ(own_threads, 0);
+}
+
 TEST(OwnThread, IsLeftToItselfWhenAllIsToStop) {
     const Hanging hanging;
     EventFd stop;
