@@ -16,7 +16,7 @@ struct TextLengths {
     [[nodiscard]] std::size_t sum() const noexcept { return std::size_t{id} + user + name + prefix + scopes; }
 };
 
-// What Redis said of a key, with all texts in one piece of somebody else's memory.
+// What Redis said of a key, with all texts in one piece of somebody else's memory; id and user come first.
 struct PackedFacts {
     const char* texts = nullptr;  // null: none, all lengths are 0
     TextLengths lengths{};

@@ -50,11 +50,11 @@ class Usage final : private RedisLink::Listener {
     }
     // The same where api_key_usage is off.
     void touch(const usage::KeyUse& use) noexcept {
-        const usage::UsageSlot::Addition done = own_->slot().touch(use);
-        if (done.added == usage::UsageSlot::Added::counted) {
+        const usage::UsageSlot::Added added = own_->slot().touch(use);
+        if (added == usage::UsageSlot::Added::counted) {
             ++zone_.counters().usage_requests;
         } else {
-            count_rare(use, nullptr, done);
+            count_rare(use, nullptr, added);
         }
     }
 

@@ -93,7 +93,7 @@ bool has_end(const ngx_http_request_t* r, RequestCtx& ctx, const ngx_chain_t* in
 }
 
 usage::KeyUse use_of(const RequestCtx& ctx) noexcept {
-    return {usage_hash(ctx.digest), ctx.facts.id(), ctx.facts.user(), unix_ms()};
+    return {usage_hash(ctx.digest), ctx.facts.texts, ctx.facts.lengths.id, ctx.facts.lengths.user, unix_ms()};
 }
 
 void count_whole_request(ngx_http_request_t* r, RequestCtx& ctx, const LocationConf& conf) noexcept {

@@ -40,10 +40,14 @@ struct Label {
 
 // Whose key was used, and when. The texts are copied.
 struct KeyUse {
-    std::uint64_t key_hash = 0;  // differs with the key, and cannot be chosen by its holder: a part of the digest
-    std::string_view key_id;     // valid UTF-8 without control bytes, likewise user
-    std::string_view user;
+    std::uint64_t key_hash = 0;   // differs with the key, and cannot be chosen by its holder: a part of the digest
+    const char* texts = nullptr;  // its id, and right behind it its user: valid UTF-8 without control bytes
+    std::uint16_t key_id_bytes = 0;
+    std::uint16_t user_bytes = 0;
     std::int64_t at = 0;  // unix milliseconds, not negative: the row's minute, and last_used
+
+    [[nodiscard]] std::string_view key_id() const noexcept { return {texts, key_id_bytes}; }
+    [[nodiscard]] std::string_view user() const noexcept { return {texts + key_id_bytes, user_bytes}; }
 };
 
 // One request of a key.
@@ -102,14 +106,17 @@ class UsageSlot {
         full,      // no room for another row or key before the next seal(): nothing was counted
         too_long,  // no batch of this slot would ever hold its line: nothing was counted
     };
-    struct Addition {
-        Added added = Added::counted;
-        bool other = false;      // the endpoint or the model was counted as kOtherLabel
-        bool saturated = false;  // a sum stays at 2^63 - 1
+    struct Addition {  // one byte: it comes back in a register
+        Added added : 2;
+        bool other : 1;      // the endpoint or the model was counted as kOtherLabel
+        bool saturated : 1;  // a sum stays at 2^63 - 1
+
+        Addition(Added as, bool as_other = false, bool is_saturated = false) noexcept
+            : added(as), other(as_other), saturated(is_saturated) {}
     };
     Addition add(const Record& record) noexcept;
     // Only last_used (api_key_usage off): no row.
-    Addition touch(const KeyUse& use) noexcept;
+    Added touch(const KeyUse& use) noexcept;
 
     // Ask the processor for what add() and touch() will read, while something else is done: first the key's place in the
     // index, a while later the key, then its texts and its row. Each wants what the one before has fetched; all may be left

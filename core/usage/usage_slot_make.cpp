@@ -17,15 +17,14 @@ void append_key(Header& header, const KeyUse& use, std::uint32_t entry) noexcept
     const std::uint32_t count = header.live(header.key_count);
     const std::uint32_t at = arena_used(header);
     char* const text = header.text(header.arena.at + at);
-    if (!use.key_id.empty()) std::memcpy(text, use.key_id.data(), use.key_id.size());
-    if (!use.user.empty()) std::memcpy(text + use.key_id.size(), use.user.data(), use.user.size());
+    if (const std::size_t bytes = text_bytes(use); bytes != 0) std::memcpy(text, use.texts, bytes);
     Key key{};
     key.hash = use.key_hash;
     key.last_used = kNever;
     key.last_row = kNone;
     key.text = at;
-    key.key_id = static_cast<std::uint16_t>(use.key_id.size());
-    key.user = static_cast<std::uint16_t>(use.user.size());
+    key.key_id = use.key_id_bytes;
+    key.user = use.user_bytes;
     keys_of(header).write(count, entry, key);
     header.set_live(header.key_count, count + 1);
 }
@@ -84,7 +83,7 @@ std::uint32_t add_label(Header& header, Kind kind, const Label& label, std::uint
 UsageSlot::Added make(Header& header, const KeyUse& use, const RowName* name, Target& target) noexcept {
     const bool new_key = target.key.number == kNone;
     const bool new_row = name != nullptr && target.row.number == kNone;
-    const std::size_t text = use.key_id.size() + use.user.size();
+    const std::size_t text = text_bytes(use);
     if (text > header.most_key_text) return UsageSlot::Added::too_long;
     const std::uint32_t keys = header.live(header.key_count);
     const std::uint32_t rows = header.live(header.row_count);
@@ -92,8 +91,8 @@ UsageSlot::Added make(Header& header, const KeyUse& use, const RowName* name, Ta
         return UsageSlot::Added::full;
     if (new_row && rows == header.rows.capacity) return UsageSlot::Added::full;
     std::uint32_t lines = header.live(header.lines);
-    if (new_key) lines += longest_line(use.key_id);
-    if (new_row) lines += longest_line(header, *name, use.key_id, use.user);
+    if (new_key) lines += longest_line(use.key_id());
+    if (new_row) lines += longest_line(header, *name, use.key_id(), use.user());
     if (lines > header.most_lines) return UsageSlot::Added::full;
 
     header.set_live(header.lines, lines);

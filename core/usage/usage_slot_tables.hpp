@@ -59,6 +59,9 @@ inline Table<LabelEntry> labels_of(Header& header, Kind kind) noexcept {
     return {header, header.labels[kind]};
 }
 
+inline std::size_t text_bytes(const KeyUse& use) noexcept {
+    return std::size_t{use.key_id_bytes} + use.user_bytes;
+}
 inline std::string_view key_id_of(Header& header, const Key& key) noexcept {
     return {header.text(header.arena.at + key.text), key.key_id};
 }

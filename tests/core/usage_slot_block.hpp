@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -59,12 +60,19 @@ inline usage::Label label(std::string_view text) {
     return {text, usage::hash_of(text)};
 }
 
+// A use of this key; its texts are kept for the whole run.
+inline void name_key(usage::KeyUse& use, std::string_view key_id, std::string_view user) {
+    static std::set<std::string> kept;
+    use.texts = kept.insert(std::string(key_id) + std::string(user)).first->c_str();
+    use.key_id_bytes = static_cast<std::uint16_t>(key_id.size());
+    use.user_bytes = static_cast<std::uint16_t>(user.size());
+}
+
 // One success of this key, whose hash follows from its id.
 inline usage::Record request_of(std::string_view key_id, std::string_view user = "user", std::int64_t at = 60'000) {
     usage::Record record;
     record.key_hash = usage::hash_of(key_id);
-    record.key_id = key_id;
-    record.user = user;
+    name_key(record, key_id, user);
     record.at = at;
     record.endpoint = label("endpoint");
     record.model = label("model");

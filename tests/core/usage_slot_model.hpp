@@ -94,7 +94,7 @@ class UsageSlotModel {
 
     void count_use(const usage::KeyUse& use) {
         ++added;
-        std::string& last_used = counted_.last_used[std::string(use.key_id)];
+        std::string& last_used = counted_.last_used[std::string(use.key_id())];
         last_used = std::max(last_used, written_at(use.at));
     }
 
@@ -103,7 +103,7 @@ class UsageSlotModel {
         const bool many_endpoints = world_.endpoints > world_.models;
         std::string minute = written_at(record.at).substr(0, 17) + "00Z";
         Ledger::Sums& sums =
-            counted_.rows[{std::string(record.user), std::string(record.key_id), minute,
+            counted_.rows[{std::string(record.user()), std::string(record.key_id()), minute,
                            std::string(other && many_endpoints ? usage::kOtherLabel : record.endpoint.text),
                            std::string(other && !many_endpoints ? usage::kOtherLabel : record.model.text),
                            record.success ? "success" : "error", record.cost ? "cost" : "no cost"}];

@@ -79,7 +79,7 @@ TEST(UsageSlot, LastUsedOnlyMovesForwardAndNeedsNoRow) {
     usage::Record record = request_of("id", "me", 5'000);
     for (const std::int64_t at : {5'000, 9'001, 2'000}) {
         record.at = at;
-        EXPECT_EQ(slot.touch(record).added, Added::counted);
+        EXPECT_EQ(slot.touch(record), Added::counted);
     }
     EXPECT_TRUE(slot.has_rows());
     ASSERT_TRUE(slot.seal(0));
@@ -139,7 +139,7 @@ TEST(UsageSlot, RefusesWhatNoBatchWouldHold) {
     std::string user(most.size(), '\\');
     usage::Record record = request_of("id", user);
     record.endpoint = record.model = label(escapes);
-    for (; slot.add(record).added == Added::too_long; record.user = user)
+    for (; slot.add(record).added == Added::too_long; name_key(record, "id", user))
         user.pop_back();
     EXPECT_GT(user.size(), 1'500u);
     EXPECT_TRUE(slot.check());
@@ -192,8 +192,8 @@ TEST(UsageSlot, HasRoomForFewerLabelsOrKeysWhoseTextsAreLong) {
     const std::string user(255, 'u');
     for (Added added = Added::counted; added == Added::counted; ++counted) {
         record.key_hash = counted;
-        record.user = user;
-        added = slot.touch(record).added;
+        name_key(record, "id", user);
+        added = slot.touch(record);
         ASSERT_TRUE(slot.check());
     }
     EXPECT_TRUE(slot.is_crowded());
@@ -227,7 +227,7 @@ TEST(UsageSlot, IsFullBeforeTheRingCouldNotHoldIt) {
     UsageSlot slot = block.create();
     const std::string escapes(usage::kMaxLabelBytes, '\r');
     std::uint64_t counted = 0;
-    for (UsageSlot::Addition addition; addition.added == Added::counted; ++counted) {
+    for (UsageSlot::Addition addition = Added::counted; addition.added == Added::counted; ++counted) {
         EXPECT_LT(counted, 10'000u);
         usage::Record record = request_of("id", "user", static_cast<std::int64_t>(counted) * 60'000);
         record.endpoint = record.model = label(escapes);
