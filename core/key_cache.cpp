@@ -25,7 +25,8 @@ Header plan(const void* memory, std::size_t bytes, const KeyCache::Secret& secre
     header.layout = KeyCache::kLayout;
     header.secret = secret;
     header.bytes = bytes;
-    header.unknown_buckets = static_cast<std::uint32_t>(bytes / key_cache::kUnknownShare / kUnknown);
+    header.unknown_buckets =
+        static_cast<std::uint32_t>(std::max(bytes / key_cache::kUnknownShare / kUnknown, key_cache::kFewestUnknown));
     header.known_at = sizeof(Header) + padding;
     const std::size_t left = bytes - header.known_at - header.unknown_buckets * kUnknown;
     header.known_buckets = static_cast<std::uint32_t>(left / kKnown);
@@ -58,19 +59,13 @@ inline Hit look(const Bucket& bucket, const Probe& probe) noexcept {
     return {};
 }
 
-// Few keys are there: not in the way of all others.
-[[gnu::noinline]] Hit look_into_second(Header& header, const Probe& probe) noexcept {
-    return look(key_cache::known_bucket(header, probe.second_place()), probe);
-}
-
 // False when it finds no room, or is being written.
-inline bool read_known(const Hit& hit, TextRoom room, CachedKey& out) noexcept {
+inline bool read_known(const Hit& hit, const TextRoom& room, CachedKey& out) noexcept {
     key_cache::load_words(hit.entry + key_cache::kDigestWords, key_cache::kStatementWords, &out.says);
-    // A torn statement may say anything, also a text that ends outside.
-    const std::size_t words = key_cache::words_of(out.says.lengths.sum());
-    const std::size_t most = (key_cache::kWays - hit.way) * key_cache::kKnownWayWords - key_cache::kHeadWords;
-    if (words > std::min(most, CachedKey::kMaxTextBytes / 8)) return false;
-    char* const texts = room.take(room.from, words * 8);
+    // A torn statement may say anything, but what is read lies within the cache (kFewestUnknown).
+    const std::size_t words = out.says.text_words;
+    if (words > CachedKey::kMaxTextBytes / 8) return false;
+    char* const texts = room.take(words * 8);
     if (texts == nullptr) return false;
     key_cache::load_words(hit.entry + key_cache::kHeadWords, words, texts);
     out.texts = texts;
@@ -88,6 +83,32 @@ void mark_used(const Hit& hit, std::uint32_t now_seconds) noexcept {
     const auto now = static_cast<std::uint16_t>(now_seconds);
     std::uint16_t& used = hit.header->used[hit.way];
     if (load(used) != now) store(used, now);
+}
+
+// What is found, unless it is of another generation.
+inline KeyCache::Found found(KeyCache::Found what, const Hit& hit, std::uint32_t generation, std::uint32_t now_seconds,
+                             const CachedKey& out) noexcept {
+    if (out.says.generation != generation) return KeyCache::Found::nothing;
+    mark_used(hit, now_seconds);
+    return what;
+}
+
+inline KeyCache::Found found_known(const Hit& hit, std::uint32_t generation, std::uint32_t now_seconds,
+                                   const TextRoom& room, CachedKey& out) noexcept {
+    if (!read_known(hit, room, out)) return KeyCache::Found::nothing;
+    return found(KeyCache::Found::known, hit, generation, now_seconds, out);
+}
+
+// Few keys are there: not in the way of all others.
+[[gnu::noinline]] KeyCache::Found find_elsewhere(Header& header, const Digest& digest, std::uint32_t generation,
+                                                 std::uint32_t now_seconds, const TextRoom& room,
+                                                 CachedKey& out) noexcept {
+    const Probe probe(digest, header.secret);
+    if (const Hit hit = look(key_cache::known_bucket(header, probe.second_place()), probe))
+        return found_known(hit, generation, now_seconds, room, out);
+    const Hit hit = look(key_cache::unknown_bucket(header, probe), probe);
+    if (!hit || !read_unknown(hit, out)) return KeyCache::Found::nothing;
+    return found(KeyCache::Found::unknown, hit, generation, now_seconds, out);
 }
 
 }  // namespace
@@ -110,21 +131,15 @@ KeyCache KeyCache::attach(void* memory, std::size_t bytes) noexcept {
     return KeyCache(header);
 }
 
-KeyCache::Found KeyCache::find(const Digest& digest, std::uint32_t now_seconds, TextRoom room,
+KeyCache::Found KeyCache::find(const Digest& digest, std::uint32_t now_seconds, const TextRoom& room,
                                CachedKey& out) const noexcept {
-    const std::uint32_t generation = load(header_->generation, std::memory_order_acquire);
-    const Probe probe(digest, header_->secret);
-    const Bucket first = key_cache::known_bucket(*header_, probe.first_place());
+    Header& header = *header_;
+    const std::uint32_t generation = load(header.generation, std::memory_order_acquire);
+    const Probe probe(digest, header.secret);
+    const Bucket first = key_cache::known_bucket(header, probe.first_place());
     first.prefetch_home();
-    Hit hit = look(first, probe);
-    if (!hit) hit = look_into_second(*header_, probe);
-    const bool known = static_cast<bool>(hit);
-    if (!hit) hit = look(key_cache::unknown_bucket(*header_, probe), probe);
-    if (!hit) return Found::nothing;
-    if (!(known ? read_known(hit, room, out) : read_unknown(hit, out))) return Found::nothing;
-    if (out.says.generation != generation) return Found::nothing;
-    mark_used(hit, now_seconds);
-    return known ? Found::known : Found::unknown;
+    if (const Hit hit = look(first, probe)) return found_known(hit, generation, now_seconds, room, out);
+    return find_elsewhere(header, digest, generation, now_seconds, room, out);
 }
 
 KeyCache::Ticket KeyCache::ticket(const Digest& digest) const noexcept {

@@ -1,6 +1,6 @@
 // The key cache (DESIGN §4.7): what Redis said about keys, in memory that all workers of one nginx share.
 //
-// Two set-associative tables over one block: known keys, and unknown keys in at most a twentieth of the memory, so that a
+// Two set-associative tables over one block: known keys, and unknown keys in a twentieth of the memory (of a tiny one more), so that a
 // flood of random keys evicts nobody (hazard X1). A lookup touches one bucket of each: its header line, then the entry.
 // A known key takes one of the eight 248-byte ways of its bucket, or as many neighbouring ones as its texts need.
 //
@@ -18,6 +18,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "core/digest.hpp"
 #include "core/key_facts.hpp"
@@ -31,8 +32,13 @@ struct Header;
 
 // Where the texts of a key that was found are copied to.
 struct TextRoom {
-    char* (*take)(void* from, std::size_t bytes) noexcept;  // null: there is no room
+    std::span<char> usual;                                  // where they fit in
+    char* (*more)(void* from, std::size_t bytes) noexcept;  // else; it gives null where there is no room
     void* from;
+
+    [[nodiscard]] char* take(std::size_t bytes) const noexcept {
+        return bytes <= usual.size() ? usual.data() : more(from, bytes);
+    }
 };
 
 // What an entry of the cache says of its key, but for the texts.
@@ -40,7 +46,7 @@ struct Statement {
     std::int64_t validated_at;  // monotonic ms: when the question that this answers was sent
     std::uint32_t generation;   // the cache's then
     TextLengths lengths;
-    std::uint16_t unused;
+    std::uint16_t text_words;  // of eight bytes, that the texts take
     std::int64_t expires;
 };
 
@@ -68,7 +74,7 @@ class KeyCache {
     using Millis = std::int64_t;
     using Secret = std::array<std::uint64_t, 2>;
 
-    static constexpr std::uint32_t kLayout = 2;  // changes with every change of what the memory looks like
+    static constexpr std::uint32_t kLayout = 3;  // changes with every change of what the memory looks like
     static constexpr std::size_t kMinBytes = std::size_t{16} * 1024;
     static constexpr std::size_t kMaxUserBytes = 255;  // DESIGN §3.4
     static constexpr std::size_t kMaxScopesBytes = 255;
@@ -116,11 +122,11 @@ class KeyCache {
     // known: `out` is filled, its texts are in what `room` gave; unknown: only `validated_at`. `now_seconds` (any clock
     // that all workers share) marks the entry as used. An entry that is being written at this moment is not found, nor is
     // one that `room` has no room for.
-    [[nodiscard]] Found find(const Digest& digest, std::uint32_t now_seconds, TextRoom room,
+    [[nodiscard]] Found find(const Digest& digest, std::uint32_t now_seconds, const TextRoom& room,
                              CachedKey& out) const noexcept;
     [[nodiscard]] Found find(const Digest& digest, std::uint32_t now_seconds, RoomyCachedKey& out) const noexcept {
-        const auto take = [](void* text, std::size_t) noexcept { return static_cast<char*>(text); };
-        return find(digest, now_seconds, {take, out.text.data()}, out);
+        const auto none = [](void*, std::size_t) noexcept -> char* { return nullptr; };
+        return find(digest, now_seconds, {out.text, none, nullptr}, out);
     }
 
     [[nodiscard]] Ticket ticket(const Digest& digest) const noexcept;

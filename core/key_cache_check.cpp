@@ -46,9 +46,10 @@ bool is_in_its_place(Header& header, const Bucket& bucket, const Probe& probe) n
     return here == (counted_twice ? 2 : 1) && elsewhere == 0;
 }
 
-bool has_plausible_texts(const EntryHead& head, std::size_t span) noexcept {
-    return head.says.lengths.user <= KeyCache::kMaxUserBytes && head.says.lengths.scopes <= KeyCache::kMaxScopesBytes &&
-           head.says.lengths.sum() <= CachedKey::kMaxTextBytes && key_cache::ways_for(head.says.lengths.sum()) == span;
+bool has_plausible_texts(const Statement& says, std::size_t span) noexcept {
+    return says.lengths.user <= KeyCache::kMaxUserBytes && says.lengths.scopes <= KeyCache::kMaxScopesBytes &&
+           says.lengths.sum() <= CachedKey::kMaxTextBytes && key_cache::ways_for(says.lengths.sum()) == span &&
+           says.text_words == key_cache::words_of(says.lengths.sum());
 }
 
 // Live entries have the tag of their digest, lie in one of its buckets, once, and do not overlap.
@@ -60,9 +61,10 @@ bool is_sound_bucket(Header& header, const Bucket& bucket) noexcept {
         if (way < free_from || span == 0 || way + span > kWays) return false;
         free_from = way + span;
         const EntryHead head = read_head(bucket, way);
-        const Probe probe(digest_of(head), header.secret);
+        const Digest digest = digest_of(head);
+        const Probe probe(digest, header.secret);
         if (bucket.tag(way) != probe.tag || !is_in_its_place(header, bucket, probe)) return false;
-        if (!has_plausible_texts(head, span)) return false;
+        if (!has_plausible_texts(head.says, span)) return false;
     }
     return true;
 }

@@ -105,17 +105,21 @@ inline void store_words(std::uint64_t* shared, std::size_t words, const void* pr
 // Where to look for a digest.
 struct Probe {
     const KeyCache::Secret& secret;
-    std::array<std::uint64_t, kDigestBytes / 8> digest;
-    std::uint8_t tag;  // never 0
+    const Digest& digest;  // the caller's
+    std::uint8_t tag;      // never 0
 
     Probe(const Digest& of, const KeyCache::Secret& secret_of_cache) noexcept
-        : secret(secret_of_cache),
-          digest(std::bit_cast<decltype(digest)>(of)),
-          tag(std::max<std::uint8_t>(of.back(), 1)) {}
+        : secret(secret_of_cache), digest(of), tag(std::max<std::uint8_t>(of.back(), 1)) {}
+    Probe(const Digest&& of, const KeyCache::Secret& secret_of_cache) = delete;
 
+    [[nodiscard]] std::uint64_t word(std::size_t at) const noexcept {
+        std::uint64_t word = 0;
+        std::memcpy(&word, digest.data() + 8 * at, 8);
+        return word;
+    }
     // Below 2^32. Made when it is asked for: most lookups need the first alone.
-    [[nodiscard]] std::uint64_t first_place() const noexcept { return hash(digest[0], secret); }
-    [[nodiscard]] std::uint64_t second_place() const noexcept { return hash(digest[1], secret); }
+    [[nodiscard]] std::uint64_t first_place() const noexcept { return hash(word(0), secret); }
+    [[nodiscard]] std::uint64_t second_place() const noexcept { return hash(word(1), secret); }
 
   private:
     // Multilinear hashing (Lemire, Kaser: "Strongly universal string hashing is fast", 2014): whoever does not know the
@@ -167,6 +171,12 @@ constexpr std::size_t bucket_bytes(std::size_t way_words) noexcept {
 }
 static_assert(bucket_bytes(kKnownWayWords) == 2048);
 
+// So many buckets of unknown keys, at least, that a reader who begins in the last way of known ones and is told the longest of
+// texts does not leave the memory.
+inline constexpr std::size_t kFewestUnknown = 4;
+static_assert(kFewestUnknown * bucket_bytes(kUnknownWords) + kKnownWayWords * 8 >=
+              sizeof(EntryHead) + CachedKey::kMaxTextBytes);
+
 // The bucket of number `at`.
 inline Bucket known_bucket_at(Header& header, std::size_t at) noexcept {
     auto* first = reinterpret_cast<std::byte*>(&header) + header.known_at;
@@ -206,8 +216,8 @@ class Candidates {
 // Without a branch for each word: constant time costs nothing here, although a digest that somebody guesses bit by bit
 // would not lead him to a key.
 inline bool is_entry_of(std::uint64_t* entry, const Probe& probe) noexcept {
-    return ((load(entry[0]) ^ probe.digest[0]) | (load(entry[1]) ^ probe.digest[1]) |
-            (load(entry[2]) ^ probe.digest[2]) | (load(entry[3]) ^ probe.digest[3])) == 0;
+    return ((load(entry[0]) ^ probe.word(0)) | (load(entry[1]) ^ probe.word(1)) | (load(entry[2]) ^ probe.word(2)) |
+            (load(entry[3]) ^ probe.word(3))) == 0;
 }
 
 }  // namespace apikey::key_cache

@@ -93,13 +93,14 @@ void write_facts(const KeyFacts& facts, Draft& draft) noexcept {
     draft.head.says.expires = packed.expires;
     const std::size_t at = packed.lengths.sum();
     draft.text_words = key_cache::words_of(at);
+    draft.head.says.text_words = static_cast<std::uint16_t>(draft.text_words);
     draft.span = key_cache::ways_for(at);
     std::fill_n(draft.text.data() + at, draft.text_words * 8 - at, '\0');  // nothing of the stack gets into the memory
 }
 
 EntryHead head_of(const Place& place, KeyCache::Ticket asked_under, KeyCache::Millis validated_at) noexcept {
     EntryHead head{};
-    head.digest = place.probe.digest;
+    head.digest = std::bit_cast<decltype(head.digest)>(place.probe.digest);
     head.says.validated_at = validated_at;
     head.says.generation = asked_under.generation;
     return head;

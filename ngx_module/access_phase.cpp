@@ -30,15 +30,16 @@ ngx_int_t settle(RequestCtx& ctx, const LocationConf& conf, Verdict verdict) {
     return verdict == Verdict::valid ? NGX_OK : refuse(ctx, conf);
 }
 
+// Not in the way of locations that require no scope.
+[[gnu::noinline]] Verdict judge_with_scopes(const RequestCtx& ctx, const Scopes& required) {
+    return judge({ctx.facts.scopes(), ctx.facts.expires}, ngx_time(), required);
+}
+
 // What is known of the key, judged by the rules of this location.
-Verdict judge_here(const RequestCtx& ctx, const LocationConf& conf) {
-    switch (ctx.outcome) {
-        case Outcome::unknown: return Verdict::invalid;
-        case Outcome::unavailable: return Verdict::unavailable;
-        case Outcome::found: break;
-    }
-    if (conf.required == nullptr) return judge({{}, ctx.facts.expires}, ngx_time(), {});
-    return judge({ctx.facts.scopes(), ctx.facts.expires}, ngx_time(), *conf.required);
+inline Verdict judge_here(const RequestCtx& ctx, const LocationConf& conf) {
+    if (ctx.outcome != Outcome::found) return ctx.outcome == Outcome::unknown ? Verdict::invalid : Verdict::unavailable;
+    if (conf.required != nullptr) return judge_with_scopes(ctx, *conf.required);
+    return judge({{}, ctx.facts.expires}, ngx_time(), {});
 }
 
 void resolve(RequestCtx& ctx, Outcome outcome, CacheUse use) {

@@ -107,14 +107,10 @@ void discard(ngx_chain_t* in) noexcept {
     }
 }
 
-ngx_int_t body_filter(ngx_http_request_t* r, ngx_chain_t* in) noexcept {
-    RequestCtx* ctx = find_ctx(r);
-    if (ctx == nullptr || r != r->main || in == nullptr) return next_body_filter(r, in);
-    capture_body(r, *ctx, in);
-    if (!ctx->replace_body) return next_body_filter(r, in);
-    ctx->replace_body = false;
+ngx_int_t send_problem(ngx_http_request_t* r, RequestCtx& ctx, ngx_chain_t* in) noexcept {
+    ctx.replace_body = false;
     discard(in);
-    const std::string_view document = problem_document(ctx->verdict);
+    const std::string_view document = problem_document(ctx.verdict);
     auto* buffer = static_cast<ngx_buf_t*>(ngx_calloc_buf(r->pool));
     ngx_chain_t* out = ngx_alloc_chain_link(r->pool);
     if (buffer == nullptr || out == nullptr) return NGX_ERROR;
@@ -127,6 +123,15 @@ ngx_int_t body_filter(ngx_http_request_t* r, ngx_chain_t* in) noexcept {
     out->buf = buffer;
     out->next = nullptr;
     return next_body_filter(r, out);
+}
+
+ngx_int_t body_filter(ngx_http_request_t* r, ngx_chain_t* in) noexcept {
+    if (r != r->main || in == nullptr) return next_body_filter(r, in);
+    if (RequestCtx* ctx = find_ctx(r); ctx != nullptr) {
+        capture_body(r, *ctx, in);
+        if (ctx->replace_body) return send_problem(r, *ctx, in);
+    }
+    return next_body_filter(r, in);
 }
 
 }  // namespace

@@ -34,18 +34,15 @@ RequestCtx* find_or_make_ctx(ngx_http_request_t* r) noexcept {
     return ctx;
 }
 
+char* more_text_room(void* pool, std::size_t bytes) noexcept {
+    return static_cast<char*>(ngx_pnalloc(static_cast<ngx_pool_t*>(pool), bytes));
+}
+
 bool copy_facts(RequestCtx& ctx, const KeyFacts& facts) noexcept {
-    auto* const texts = static_cast<char*>(ngx_pnalloc(ctx.request->pool, text_bytes(facts)));
+    char* const texts = text_room(ctx).take(text_bytes(facts));
     if (texts == nullptr) return false;
     ctx.facts = pack(facts, texts);
     return true;
-}
-
-TextRoom text_room(const RequestCtx& ctx) noexcept {
-    return {[](void* pool, std::size_t bytes) noexcept {
-                return static_cast<char*>(ngx_pnalloc(static_cast<ngx_pool_t*>(pool), bytes));
-            },
-            ctx.request->pool};
 }
 
 }  // namespace apikey::ngx

@@ -1,6 +1,7 @@
 // What one request knows of its key: made by the access phase, read by variables, the answer and the log.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <type_traits>
 
@@ -28,8 +29,8 @@ struct RequestCtx {
     ngx_http_request_t* request = nullptr;
 
     // The lookup: kept for the whole request, whatever locations it passes through.
-    Digest digest{};
-    PackedFacts facts;  // when found; in the request's pool, so that they live until the log phase is over
+    Digest digest;      // unless nothing was looked up yet
+    PackedFacts facts;  // when found; their texts are in `usual_texts` or the request's pool
     State state = State::fresh;
     redis::LookupSession::Outcome outcome = redis::LookupSession::Outcome::unavailable;
     CacheUse cache_use = CacheUse::none;
@@ -43,22 +44,24 @@ struct RequestCtx {
     ngx_int_t parked_at = 0;                  // r->phase_handler then
     const LocationConf* parked_in = nullptr;  // set until the phase that parked has gone on
 
-    // The verdict of the last protected location.
-    const LocationConf* judged_in = nullptr;  // that location
-    Verdict verdict = Verdict::missing;
-    bool overruled = false;  // it refused, but another rule let the request in (`satisfy any`)
+    const LocationConf* judged_in = nullptr;  // the last protected location
 
     // Usage (usage_capture.cpp).
     usage::LlmUsage* response = nullptr;  // reads the body that passes; null: none does
     off_t body_bytes = 0;                 // that have passed
-    bool usage_captured = false;
 
     // The refusal that nginx is to send, if any (answer.cpp).
     ngx_int_t refusal = 0;                   // its status, 0: none
     ngx_uint_t refused_at = 0;               // r->uri_changes then: a redirect changes it
     ngx_table_elt_t* challenge = nullptr;    // our WWW-Authenticate line
     ngx_table_elt_t* retry_after = nullptr;  // our Retry-After line
-    bool replace_body = false;               // the problem document is to be sent
+
+    // Small things last, so that all of this is made by few stores.
+    Verdict verdict = Verdict::missing;  // of `judged_in`
+    bool overruled = false;              // it refused, but another rule let the request in (`satisfy any`)
+    bool usage_captured = false;
+    bool replace_body = false;          // the problem document is to be sent
+    std::array<char, 160> usual_texts;  // room for those of most keys: two ids of 36, a name, a prefix and some scopes
 };
 
 static_assert(std::is_trivially_destructible_v<RequestCtx>, "freed with the pool, never destroyed");
@@ -82,9 +85,13 @@ inline RequestCtx* find_ctx(ngx_http_request_t* r) noexcept {
 // The same, made if there is none; null when there is no memory. Main requests only.
 RequestCtx* find_or_make_ctx(ngx_http_request_t* r) noexcept;
 
-// Copies what Redis said into the request's pool; false when there is no memory.
+// Copies what Redis said; false when there is no memory.
 bool copy_facts(RequestCtx& ctx, const KeyFacts& facts) noexcept;
-// The same room for what the cache says.
-TextRoom text_room(const RequestCtx& ctx) noexcept;
+
+char* more_text_room(void* pool, std::size_t bytes) noexcept;
+// Where the texts of a key live until the log phase is over.
+inline TextRoom text_room(RequestCtx& ctx) noexcept {
+    return {ctx.usual_texts, more_text_room, ctx.request->pool};
+}
 
 }  // namespace apikey::ngx

@@ -111,8 +111,7 @@ void count_whole_request(ngx_http_request_t* r, RequestCtx& ctx, const LocationC
 
 }  // namespace
 
-void capture_usage(ngx_http_request_t* r, RequestCtx& ctx) noexcept {
-    if (ctx.usage_captured || !is_verified(ctx)) return;
+void record_usage(ngx_http_request_t* r, RequestCtx& ctx) noexcept {
     ctx.usage_captured = true;
     const LocationConf& conf = *ctx.judged_in;
     if (conf.usage == 0) return this_worker()->usage.touch(use_of(ctx));
@@ -121,17 +120,17 @@ void capture_usage(ngx_http_request_t* r, RequestCtx& ctx) noexcept {
 
 void begin_capture(ngx_http_request_t* r, RequestCtx& ctx) noexcept {
     if (!is_verified(ctx)) return;
-    const LocationConf& conf = *ctx.judged_in;
-    this_worker()->usage.slot().prefetch_row(usage_hash(ctx.digest));
     if (has_no_body(r)) return capture_usage(r, ctx);
-    const bool looks = conf.response_usage == static_cast<ngx_uint_t>(ResponseUsage::openai) && conf.usage != 0;
-    if (looks) begin_response(r, ctx);
+    const LocationConf& conf = *ctx.judged_in;
+    if (conf.response_usage == static_cast<ngx_uint_t>(ResponseUsage::openai) && conf.usage != 0)
+        begin_response(r, ctx);
+    this_worker()->usage.slot().prefetch_row(usage_hash(ctx.digest));
 }
 
 void capture_body(ngx_http_request_t* r, RequestCtx& ctx, const ngx_chain_t* in) noexcept {
     if (ctx.usage_captured) return;
     if (ctx.response != nullptr) look_at_response(ctx, in);
-    if (has_end(r, ctx, in)) capture_usage(r, ctx);
+    if (has_end(r, ctx, in) && is_verified(ctx)) record_usage(r, ctx);
 }
 
 }  // namespace apikey::ngx

@@ -16,8 +16,12 @@ inline std::uint64_t usage_hash(const Digest& digest) noexcept {
     return hash;
 }
 
-// Records the request, unless that was done already, or no verified key made it. Hot path.
-void capture_usage(ngx_http_request_t* r, RequestCtx& ctx) noexcept;
+// Records the request of a verified key.
+void record_usage(ngx_http_request_t* r, RequestCtx& ctx) noexcept;
+// The same, unless that was done already, or no verified key made it. Hot path.
+inline void capture_usage(ngx_http_request_t* r, RequestCtx& ctx) noexcept {
+    if (!ctx.usage_captured && is_verified(ctx)) record_usage(r, ctx);
+}
 
 // The filters' part, for main requests: the header is about to be sent (an answer without a body ends with it); buffers of
 // the body are.

@@ -246,9 +246,9 @@ TEST_F(KeyCacheTest, LayoutHasItsNumber) {
     insert(digest_of(2), test::telling_facts(11, 0), 4);
     insert_unknown(digest_of(3), 5);
     const auto* const bytes = static_cast<const char*>(block_.memory());
-    EXPECT_EQ(KeyCache::kLayout, 2u);
+    EXPECT_EQ(KeyCache::kLayout, 3u);
     EXPECT_EQ(to_hex_string(sha256({bytes, block_.bytes()}).value()),
-              "6db4a5006ec783e2de1223002a7ff771e98c7c4545750f754cce9e55288dff66");
+              "748d5bc1344034b24da387ae2434be379a37372d47c0c5e919b8555270850b2c");
 }
 
 }  // namespace
