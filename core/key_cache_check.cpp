@@ -72,8 +72,11 @@ bool is_sound_bucket(Header& header, const Bucket& bucket) noexcept {
 bool is_sound_header(const Header& header) noexcept {
     const std::uint64_t known_end = header.known_at + header.known_buckets * bucket_bytes(key_cache::kKnownWayWords);
     const std::uint64_t end = header.unknown_at + header.unknown_buckets * bucket_bytes(key_cache::kUnknownWords);
+    // Where a torn statement may send a reader to who begins in the last way.
+    const std::uint64_t torn_end =
+        known_end - key_cache::kKnownWayWords * 8 + sizeof(EntryHead) + CachedKey::kMaxTextBytes;
     return header.known_buckets > 0 && header.unknown_buckets > 0 && header.known_at >= sizeof(Header) &&
-           known_end <= header.unknown_at && end <= header.bytes;
+           known_end <= header.unknown_at && end <= header.bytes && torn_end <= header.bytes;
 }
 
 }  // namespace

@@ -272,7 +272,7 @@ void UsageSlot::prefetch_row(std::uint64_t key_hash) const noexcept {
     const char* const text = header.text(header.arena.at + key.text);
     __builtin_prefetch(text);
     __builtin_prefetch(text + kUsualTextBytes);
-    __builtin_prefetch(&slot::rows_of(header)[key.last_row], 1);
+    if (key.last_row != kNone) __builtin_prefetch(&slot::rows_of(header)[key.last_row], 1);
 }
 
 bool UsageSlot::has_rows() const noexcept {

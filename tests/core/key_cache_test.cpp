@@ -239,6 +239,13 @@ TEST_F(KeyCacheTest, LiesInAnyMemoryThatIsAlignedToAWord) {
     }
 }
 
+// Also a reader whom a torn entry in the last way tells of the longest texts.
+TEST_F(KeyCacheTest, KeepsReadersWithinItsMemory) {
+    const Block block(KeyCache::kMinBytes + 4096);
+    for (std::size_t bytes = KeyCache::kMinBytes; bytes <= block.bytes(); bytes += 8)
+        ASSERT_TRUE(KeyCache::create(block.memory(), bytes, test::kSecret).is_sound()) << bytes << " bytes";
+}
+
 // What the memory looks like, to the last byte: entries are whole, and nothing that lay on the stack comes along. When
 // this fails, the layout has changed: then change kLayout too, so that no reload takes the old one for the new.
 TEST_F(KeyCacheTest, LayoutHasItsNumber) {
