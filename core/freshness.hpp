@@ -27,7 +27,7 @@ struct CacheTimes {
 // Keys that were cached in the same moment shall not all be asked for in the same moment again: their time ends up to
 // 1/16 early, each at its own.
 inline std::int64_t shortened(std::int64_t time, const Digest& digest) noexcept {
-    constexpr std::uint64_t kParts = 256 * 16;
+    constexpr std::uint64_t kParts = std::uint64_t{256} * 16;
     return time - static_cast<std::int64_t>(static_cast<std::uint64_t>(time) * digest[kDigestBytes - 1] / kParts);
 }
 

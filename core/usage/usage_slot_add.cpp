@@ -68,7 +68,8 @@ inline bool are_same(const char* one, const char* other, std::size_t bytes) noex
 }
 
 inline bool is_text(const char* place, std::size_t bytes, std::string_view text) noexcept {
-    return bytes == text.size() && are_same(place, text.data(), bytes);
+    const char* const other = text.data();
+    return bytes == text.size() && are_same(place, other, bytes);
 }
 
 inline std::uint32_t find_or_add_label(Header& header, slot::Kind kind, const Label& label, bool& other) noexcept {
