@@ -50,6 +50,26 @@ TEST_F(KeyCacheTest, GivesBackWhatWasStored) {
     EXPECT_EQ(find(digest_of(2)), Found::nothing);
 }
 
+TEST_F(KeyCacheTest, AsksForMoreRoomWhereTextsDoNotFitIntoTheUsual) {
+    ASSERT_EQ(insert(key_, common_facts()), Stored::stored);
+    const std::size_t needed = key_cache::words_of(text_bytes(common_facts())) * 8;
+    std::array<char, CachedKey::kMaxTextBytes> usual;
+    std::string more(needed, 'x');
+    const auto give = [](void* from, std::size_t bytes) noexcept {
+        auto& text = *static_cast<std::string*>(from);
+        return text.size() == bytes ? text.data() : nullptr;
+    };
+    const auto none = [](void*, std::size_t) noexcept -> char* { return nullptr; };
+
+    CachedKey out;
+    ASSERT_EQ(cache_.find(key_, kNow, {{usual.data(), needed}, none, nullptr}, out), Found::known);
+    EXPECT_EQ(out.texts, usual.data());
+    ASSERT_EQ(cache_.find(key_, kNow, {{usual.data(), needed - 1}, give, &more}, out), Found::known);
+    EXPECT_EQ(out.texts, more.data());
+    EXPECT_TRUE(out.facts() == common_facts());
+    EXPECT_EQ(cache_.find(key_, kNow, {{usual.data(), needed - 1}, none, nullptr}, out), Found::nothing);
+}
+
 TEST_F(KeyCacheTest, RemembersUnknownKeys) {
     ASSERT_EQ(insert_unknown(key_, 77), Stored::stored);
     ASSERT_EQ(find(key_), Found::unknown);
