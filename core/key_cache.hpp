@@ -1,7 +1,8 @@
 // The key cache (DESIGN §4.7): what Redis said about keys, in memory that all workers of one nginx share.
 //
-// Two set-associative tables over one block: known keys, and unknown keys in a twentieth of the memory (of a tiny one more), so that a
-// flood of random keys evicts nobody (hazard X1). A lookup touches one bucket of each: its header line, then the entry.
+// Two set-associative tables over one block: known keys, and unknown keys in a twentieth of the memory (of a tiny one
+// more), so that a flood of random keys evicts nobody (hazard X1). A lookup touches one bucket of each: its header line,
+// then the entry.
 // A known key takes one of the eight 248-byte ways of its bucket, or as many neighbouring ones as its texts need.
 //
 // Readers take no lock: each entry has a sequence counter, odd while it is written. Writers hold one lock that is the

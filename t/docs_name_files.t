@@ -8,7 +8,7 @@ from lib.apikeytest import Test
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 NAME = re.compile(r"`([\w./-]*\w\.(?:cpp|hpp|c|py|t|sql))`")
-OURS = ("core", "ngx_module", "sidecar", "db", "t", "tests", "bench", "demo", "conf", "config", "build-aux", "cmake", "dashboard")
+OURS = ("core", "ngx_module", "sidecar", "db", "t", "tests", "bench", "demo", "conf", "build-aux", "cmake")
 
 with Test() as t:
     files = [file for folder in OURS for file in (ROOT / folder).rglob("*") if file.is_file() and "node_modules" not in file.parts]

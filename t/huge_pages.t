@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 # The zone asks for huge pages, and keeps them where the system gives some to who asks (docs/operations.md); asked or not, it works.
 
-import os
 import re
 
 from lib.apikeytest import Test
+from lib.apikeytest.process import huge_pages, read
 
 CONF = """
 %GLOBALS%
@@ -21,25 +21,14 @@ http {
 """
 
 ZONE = 16 << 20
-KNOB = "/sys/kernel/mm/transparent_hugepage/shmem_enabled"
 
 
 def shared_mappings(pid):
-    """Of /proc/PID/smaps: (bytes, its other lines)."""
-    with open(f"/proc/{pid}/smaps", encoding="ascii", errors="replace") as file:
-        entries = re.split(r"^(?=[0-9a-f]+-[0-9a-f]+ )", file.read(), flags=re.M)
-    for entry in entries:
+    """Of /proc/PID/smaps: (bytes, the whole entry)."""
+    for entry in re.split(r"^(?=[0-9a-f]+-[0-9a-f]+ )", read(f"/proc/{pid}/smaps"), flags=re.M):
         found = re.match(r"([0-9a-f]+)-([0-9a-f]+) rw-s ", entry)
         if found:
             yield int(found[2], 16) - int(found[1], 16), entry
-
-
-def setting():
-    try:
-        with open(KNOB, encoding="ascii") as file:
-            return re.search(r"\[(\w+)\]", file.read())[1]
-    except FileNotFoundError:
-        return "unknown"
 
 
 with Test() as t:
@@ -48,6 +37,7 @@ with Test() as t:
     t.is_([nginx.get("/", alice).status for _ in range(2)], [200, 200], "the zone works")
     [zone] = [entry for size, entry in shared_mappings(nginx.workers()[0]) if size == ZONE]
     asked = " hg" in re.search(r"VmFlags:.*", zone)[0]
-    t.ok(asked or not os.path.exists(KNOB), "it asks for huge pages wherever the system has any", zone)
-    t.ok(setting() not in ("advise", "always", "within_size", "force") or int(re.search(r"ShmemPmdMapped: *(\d+)", zone)[1]) > 0,
-         f"and has them where it is given some (here: {setting()})", zone)
+    setting = huge_pages()
+    t.ok(asked or setting is None, "it asks for huge pages wherever the system has any", zone)
+    t.ok(setting not in ("advise", "always", "within_size", "force") or int(re.search(r"ShmemPmdMapped: *(\d+)", zone)[1]) > 0,
+         f"and has them where it is given some (here: {setting})", zone)

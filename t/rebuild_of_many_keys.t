@@ -9,6 +9,7 @@ import re
 from lib.apikeytest import Test, wait_for
 
 KEYS, MORE = 50_000, 50_000 // 50    # commands: one for each key, and so many more
+OURS = {"config|resetstat", "dbsize", "exists", "flushall", "info"}    # which this test gives
 
 
 def passes():
@@ -22,7 +23,7 @@ def commands_of_pass(cause):
     cause()
     t.must(wait_for(lambda: passes() > before, 60), "a pass")
     lines = re.findall(r"cmdstat_(\S+?):calls=(\d+)", redis("INFO", "commandstats"))
-    return {name: int(calls) for name, calls in lines}
+    return {name: int(calls) for name, calls in lines if name not in OURS}
 
 
 def is_one_for_each(commands, name):
@@ -32,7 +33,7 @@ def is_one_for_each(commands, name):
 
 def flush_and_watch():
     redis("FLUSHALL")
-    t.ok(wait_for(lambda: redis("EXISTS", "apikey:epoch"), 60, 0.01), "the epoch is set")
+    t.ok(wait_for(lambda: redis("EXISTS", "apikey:epoch"), 60, 0.001), "the epoch is set")
     t.ok(redis("DBSIZE") > KEYS, "when every key is there", redis("DBSIZE"))
 
 

@@ -114,3 +114,9 @@ def running(pid):
     """False for a zombie too: its parent has yet to notice."""
     stat = read(f"/proc/{pid}/stat")
     return bool(stat) and stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def huge_pages():
+    """The system's setting for huge pages of shared memory, such as "never"; None: it has none of them."""
+    setting = read("/sys/kernel/mm/transparent_hugepage/shmem_enabled")
+    return setting.partition("[")[2].partition("]")[0] or None
