@@ -1,12 +1,11 @@
 // apikeyctl: what an operator does with keys and the database from a shell (DESIGN §3.4). Exit status 0, 1
 // (failed) or 2 (wrong use). This file is the command line; the commands are in ctl/.
 #include <CLI/CLI.hpp>
-#include <cstdio>
 #include <functional>
 #include <iostream>
 
 #include "sidecar/ctl/commands.hpp"
-#include "sidecar/own_thread.hpp"
+#include "sidecar/run_main.hpp"
 
 namespace apikey {
 namespace {
@@ -118,12 +117,5 @@ int run(int argc, char** argv) {
 }  // namespace apikey
 
 int main(int argc, char** argv) {
-    int status = 1;
-    try {
-        status = apikey::run(argc, argv);
-    } catch (const std::exception& error) {
-        std::fprintf(stderr, "apikeyctl: %s\n", error.what());
-    }
-    apikey::exit_beside_own_threads(status);
-    return status;
+    return apikey::run_main("apikeyctl", apikey::run, argc, argv);
 }

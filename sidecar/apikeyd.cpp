@@ -5,7 +5,6 @@
 #include <array>
 #include <atomic>
 #include <csignal>
-#include <cstdio>
 #include <iostream>
 #include <string>
 #include <thread>
@@ -13,7 +12,7 @@
 #include "sidecar/event_fd.hpp"
 #include "sidecar/key_sync.hpp"
 #include "sidecar/log.hpp"
-#include "sidecar/own_thread.hpp"
+#include "sidecar/run_main.hpp"
 #include "sidecar/schema.hpp"
 #include "sidecar/settings.hpp"
 #include "sidecar/usage_counts.hpp"
@@ -102,12 +101,5 @@ int run(int argc, char** argv) {
 }  // namespace apikey
 
 int main(int argc, char** argv) {
-    int status = 1;
-    try {
-        status = apikey::run(argc, argv);
-    } catch (const std::exception& error) {
-        std::fprintf(stderr, "apikeyd: %s\n", error.what());
-    }
-    apikey::exit_beside_own_threads(status);
-    return status;
+    return apikey::run_main("apikeyd", apikey::run, argc, argv);
 }
