@@ -4,10 +4,10 @@
 #include <optional>
 
 #include "core/byte_run.hpp"
+#include "core/iso_time.hpp"
 #include "core/key_facts.hpp"
 #include "core/policy.hpp"
 #include "sidecar/duration.hpp"
-#include "sidecar/iso_time.hpp"
 
 namespace apikey {
 namespace {
@@ -105,17 +105,6 @@ Result<sys_seconds> parse_expiry(std::string_view text, sys_seconds now) {
     }
     if (*end <= now) return Error{"\"" + std::string(text) + "\" is not in the future"};
     return *end;
-}
-
-bool is_uuid(std::string_view text) noexcept {
-    if (text.size() != 36) return false;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        const char c = text[i];
-        const bool dash = i == 8 || i == 13 || i == 18 || i == 23;
-        const bool hex = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-        if (dash ? c != '-' : !hex) return false;
-    }
-    return true;
 }
 
 }  // namespace apikey

@@ -25,7 +25,4 @@ Result<std::vector<std::string>> check_scopes(const std::vector<std::string>& sc
 // (2027-01-01T12:00:00Z). Error: none of these, impossible (2027-02-30), or not after `now`.
 Result<std::chrono::sys_seconds> parse_expiry(std::string_view text, std::chrono::sys_seconds now);
 
-// 8-4-4-4-12 hex digits.
-bool is_uuid(std::string_view text) noexcept;
-
 }  // namespace apikey

@@ -1,4 +1,5 @@
 #include "sidecar/key_store.hpp"
+#include "core/uuid.hpp"
 
 #include <openssl/rand.h>
 

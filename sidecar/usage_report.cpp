@@ -3,20 +3,9 @@
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
-#include <array>
-#include <utility>
 
 namespace apikey {
 namespace {
-
-constexpr std::array<std::pair<std::string_view, UsageGrouping>, 6> kGroupings = {{
-    {"user", UsageGrouping::user},
-    {"key", UsageGrouping::key},
-    {"endpoint", UsageGrouping::endpoint},
-    {"model", UsageGrouping::model},
-    {"day", UsageGrouping::day},
-    {"month", UsageGrouping::month},
-}};
 
 const char* expression_of(UsageGrouping by) {
     switch (by) {
@@ -70,13 +59,6 @@ UsageGroup group_of(const PgResult& result, int row, UsageGrouping by) {
 }
 
 }  // namespace
-
-std::optional<UsageGrouping> usage_grouping_of(std::string_view name) noexcept {
-    const auto* const found = std::find_if(kGroupings.begin(), kGroupings.end(),
-                                           [&](const auto& grouping) { return grouping.first == name; });
-    if (found == kGroupings.end()) return std::nullopt;
-    return found->second;
-}
 
 UsageReport report_usage(Postgres& postgres, UsageGrouping by, const UsageFilter& filter,
                          std::optional<std::uint64_t> limit) {

@@ -7,18 +7,11 @@
 #include <string_view>
 #include <vector>
 
-#include "sidecar/iso_time.hpp"
+#include "core/iso_time.hpp"
+#include "core/transfer/queries.hpp"
 #include "sidecar/postgres.hpp"
 
 namespace apikey {
-
-enum class UsageGrouping : std::uint8_t { user, key, endpoint, model, day, month };
-// "user", "key", … as --by takes them; nothing for anything else.
-std::optional<UsageGrouping> usage_grouping_of(std::string_view name) noexcept;
-// Whether its groups are times, which are listed in their order.
-inline bool is_of_time(UsageGrouping by) noexcept {
-    return by == UsageGrouping::day || by == UsageGrouping::month;
-}
 
 // Which rows count: those that fit all that is given.
 struct UsageFilter {

@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "core/decimal.hpp"
+#include "core/iso_time.hpp"
 #include "sidecar/duration.hpp"
-#include "sidecar/iso_time.hpp"
 #include "sidecar/schema.hpp"
 #include "sidecar/weather.hpp"
 

@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <iostream>
 
+#include "core/iso_time.hpp"
 #include "sidecar/ctl/commands.hpp"
 #include "sidecar/ctl/output.hpp"
-#include "sidecar/iso_time.hpp"
 
 namespace apikey {
 namespace {

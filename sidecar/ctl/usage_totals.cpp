@@ -2,6 +2,7 @@
 #include <chrono>
 #include <iostream>
 
+#include "core/uuid.hpp"
 #include "sidecar/ctl/commands.hpp"
 #include "sidecar/ctl/json_text.hpp"
 #include "sidecar/ctl/output.hpp"

@@ -1,16 +1,17 @@
 // What people type about keys and times: names, users, scopes, ends, durations, sizes, ranges. What is accepted is what the headers
 // say, by another reading of it; what is written is read back as the same.
+#include "core/uuid.hpp"
 #include "sidecar/key_input.hpp"
 
 #include <algorithm>
 #include <cctype>
 #include <regex>
 
+#include "core/iso_time.hpp"
 #include "core/key_facts.hpp"
 #include "core/policy.hpp"
 #include "core/utf8.hpp"
 #include "sidecar/duration.hpp"
-#include "sidecar/iso_time.hpp"
 #include "tests/fuzz/fuzz.hpp"
 
 namespace apikey::test {

@@ -1,4 +1,5 @@
 #include "sidecar/key_input.hpp"
+#include "core/uuid.hpp"
 
 #include <gtest/gtest.h>
 

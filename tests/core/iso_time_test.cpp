@@ -1,5 +1,5 @@
 // Hazards: D8, D10
-#include "sidecar/iso_time.hpp"
+#include "core/iso_time.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,9 +1,8 @@
-#include "sidecar/iso_time.hpp"
-
-#include <spdlog/fmt/fmt.h>
+#include "core/iso_time.hpp"
 
 #include <algorithm>
 #include <charconv>
+#include <cstdint>
 
 namespace apikey {
 namespace {
@@ -94,10 +93,17 @@ std::optional<microseconds> time_of_day(std::string_view text) {
     return sum - *zone;
 }
 
+// At least `width` digits.
+std::string padded(std::int64_t number, std::size_t width) {
+    std::string digits = std::to_string(number);
+    if (digits.size() < width) digits.insert(0, width - digits.size(), '0');
+    return digits;
+}
+
 std::string date_text(sys_days day) {
     const std::chrono::year_month_day date(day);
-    return fmt::format("{:04}-{:02}-{:02}", static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
-                       static_cast<unsigned>(date.day()));
+    return padded(static_cast<int>(date.year()), 4) + "-" + padded(static_cast<unsigned>(date.month()), 2) + "-" +
+           padded(static_cast<unsigned>(date.day()), 2);
 }
 
 Error no_time(const char* name, std::string_view text) {
@@ -127,10 +133,10 @@ std::optional<IsoTime> parse_iso_time(std::string_view text) noexcept {
 std::string format_iso_time(Instant at) {
     const auto day = std::chrono::floor<days>(at);
     const std::chrono::hh_mm_ss<microseconds> time(at - day);
-    std::string text = fmt::format("{}T{:02}:{:02}:{:02}", date_text(day), time.hours().count(), time.minutes().count(),
-                                   time.seconds().count());
+    std::string text = date_text(day) + "T" + padded(time.hours().count(), 2) + ":" +
+                       padded(time.minutes().count(), 2) + ":" + padded(time.seconds().count(), 2);
     if (time.subseconds().count() != 0) {
-        text += fmt::format(".{:06}", time.subseconds().count());
+        text += "." + padded(time.subseconds().count(), 6);
         text.resize(text.find_last_not_of('0') + 1);
     }
     return text + "Z";
