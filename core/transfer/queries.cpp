@@ -31,7 +31,8 @@ class Reader {
 
     // The parameter of this name, which is then known; null when there is none.
     std::optional<QueryParameter> take(std::string_view name) {
-        const auto found = std::find_if(left_.begin(), left_.end(), [&](const auto& each) { return each.name == name; });
+        const auto found =
+            std::find_if(left_.begin(), left_.end(), [&](const auto& each) { return each.name == name; });
         if (found == left_.end()) return std::nullopt;
         QueryParameter parameter = std::move(*found);
         left_.erase(found);
@@ -76,8 +77,9 @@ std::optional<IsoTime> read_time(Reader& reader, std::string_view name) {
     const auto time = parse_iso_time(parameter->value);
     if (!time) {
         const bool plus = parameter->value.find(' ') != std::string::npos;
-        reader.refuse(wrong(*parameter, plus ? "is no date and no time with its zone; in a URL a + is written %2B"
-                                             : "is no date (2026-11-28) and no time with its zone (2026-11-28T12:00:00Z)"));
+        reader.refuse(
+            wrong(*parameter, plus ? "is no date and no time with its zone; in a URL a + is written %2B"
+                                   : "is no date (2026-11-28) and no time with its zone (2026-11-28T12:00:00Z)"));
     }
     return time;
 }
@@ -119,7 +121,9 @@ UsageSelection read_selection(Reader& reader) {
 // things than people think: only UTC is let through of what has no "/".
 bool may_be_time_zone(std::string_view name) {
     if (name == "UTC") return true;
-    if (name.size() > 64 || name.find('/') == std::string_view::npos || name.front() == '/' || name.front() < 'A' || name.front() > 'Z') return false;
+    if (name.size() > 64 || name.find('/') == std::string_view::npos || name.front() == '/' || name.front() < 'A' ||
+        name.front() > 'Z')
+        return false;
     return std::all_of(name.begin(), name.end(), [](char c) {
         return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_' || c == '/' ||
                c == '+' || c == '-';
@@ -182,12 +186,12 @@ Result<UsageSummaryQuery> usage_summary_query(const QueryParameters& parameters)
         query.by = grouping.value_or(UsageGrouping::day);
     }
     if (auto zone = reader.take("timeZone")) {
-        if (!may_be_time_zone(zone->value)) reader.refuse(wrong(*zone, "is no time zone; write one like Europe/Paris, or UTC"));
+        if (!may_be_time_zone(zone->value))
+            reader.refuse(wrong(*zone, "is no time zone; write one like Europe/Paris, or UTC"));
         query.time_zone = std::move(zone->value);
     }
     query.which = read_selection(reader);
-    return reader.finish(std::move(query),
-                         "groupBy, timeZone, startDate, endDate, endpoint, model, status and keyId");
+    return reader.finish(std::move(query), "groupBy, timeZone, startDate, endDate, endpoint, model, status and keyId");
 }
 
 Result<ConversationQuery> conversation_query(const QueryParameters& parameters) {
@@ -195,7 +199,8 @@ Result<ConversationQuery> conversation_query(const QueryParameters& parameters) 
     ConversationQuery query;
     TransferFormat format = TransferFormat::json;
     read_format(reader, format);
-    if (format != TransferFormat::json) reader.refuse(Error{"format \"csv\" is not there for conversations; there is json"});
+    if (format != TransferFormat::json)
+        reader.refuse(Error{"format \"csv\" is not there for conversations; there is json"});
     query.id = read_text(reader, "conversationId");
     query.range = read_range(reader);
     return reader.finish(std::move(query), "conversationId, startDate, endDate and format");

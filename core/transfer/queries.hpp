@@ -51,7 +51,8 @@ inline bool is_of_time(UsageGrouping by) noexcept {
 // GET …/export/usage/summary
 struct UsageSummaryQuery {
     UsageGrouping by = UsageGrouping::day;  // never user
-    std::string time_zone = "UTC";          // a name of the tz database by its form; whether there is such a zone, Postgres knows
+    std::string time_zone =
+        "UTC";  // a name of the tz database by its form; whether there is such a zone, Postgres knows
     UsageSelection which;
 };
 

@@ -97,7 +97,8 @@ std::string write_query(const QueryParameters& parameters) {
 std::string quoted_for_message(std::string_view text) {
     std::array<char, kShownBytes> room{};
     std::string shown(clean_utf8(text, room));
-    std::replace_if(shown.begin(), shown.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
+    std::replace_if(
+        shown.begin(), shown.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
     return "\"" + shown + (text.size() > kShownBytes ? "..." : "") + "\"";
 }
 

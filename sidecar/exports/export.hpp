@@ -1,0 +1,35 @@
+// Exports: what Postgres holds of one user, streamed (DESIGN §3.3).
+//
+// Each is one read-only transaction with one snapshot, under the user's own role and claims. Memory does not depend on how much it is:
+// no more than one row and one buffer is held. Nothing is written to the sink before Postgres has sent its first row, or said that
+// there is none: what fails before that can still be refused.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "core/transfer/queries.hpp"
+#include "sidecar/byte_stream.hpp"
+#include "sidecar/postgres.hpp"
+
+namespace apikey {
+
+struct ExportHooks {
+    std::function<void(std::uint64_t rows)> on_rows;  // now and then; empty: nobody asks
+};
+
+// All throw PostgresError, what `sink` throws, and what ends a wait of `postgres`; the sink has then got less than the whole, which
+// whoever made it must show. They return how many rows (conversations) were written.
+std::uint64_t export_usage(Postgres& postgres, const std::string& user, const UsageExportQuery& query, ByteSink& sink,
+                           const ExportHooks& hooks = {});
+// Nothing when query.id names no conversation of this user's; nothing was written then.
+std::optional<std::uint64_t> export_conversations(Postgres& postgres, const std::string& user,
+                                                  const ConversationQuery& query, ByteSink& sink,
+                                                  const ExportHooks& hooks = {});
+
+// The answer to …/export/usage/summary, a JSON document. Error: there is no such time zone.
+Result<std::string> summarize_usage(Postgres& postgres, const std::string& user, const UsageSummaryQuery& query);
+
+}  // namespace apikey
