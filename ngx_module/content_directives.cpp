@@ -35,10 +35,12 @@ std::string_view scope_of(Content content) noexcept {
 char* set_content(ngx_conf_t* cf, LocationConf& location, const char* directive, Content usage, Content conversations,
                   ngx_http_handler_pt handler) {
     if (location.content != Content::none)
-        return wrong(cf, std::string(directive) + ": this location has api_key_export or api_key_import already; use one location for each");
+        return wrong(cf, std::string(directive) +
+                             ": this location has api_key_export or api_key_import already; use one location for each");
     const std::string_view what = argument(cf, 1);
     if (what != "usage" && what != "conversations")
-        return wrong(cf, "unknown word \"" + std::string(what) + "\" of " + directive + "; write " + directive + " usage; or conversations;");
+        return wrong(cf, "unknown word \"" + std::string(what) + "\" of " + directive + "; write " + directive +
+                             " usage; or conversations;");
     location.content = what == "usage" ? usage : conversations;
     location.content_in = this_line(cf);
     auto& core = *static_cast<ngx_http_core_loc_conf_t*>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
@@ -48,7 +50,8 @@ char* set_content(ngx_conf_t* cf, LocationConf& location, const char* directive,
 
 char* without_identity(ngx_conf_t* cf, const LocationConf& conf) {
     ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
-                  "nobody is known here: write \"api_key realm;\" or \"api_key_user value;\" beside it, in %V", &conf.content_in);
+                  "\"%s\" does not know for whom; write \"api_key realm;\" or \"api_key_user value;\" beside it in %V",
+                  is_import(conf.content) ? "api_key_import" : "api_key_export", &conf.content_in);
     return static_cast<char*>(NGX_CONF_ERROR);
 }
 
@@ -72,7 +75,8 @@ char* set_content_user(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
     auto& location = *static_cast<LocationConf*>(conf);
     if (location.user != nullptr) return const_cast<char*>("is duplicate");
     return guarded(cf, "api_key_user", [&]() -> char* {
-        if (argument(cf, 1).empty()) return wrong(cf, "api_key_user takes who asks, for example api_key_user $remote_user;");
+        if (argument(cf, 1).empty())
+            return wrong(cf, "api_key_user takes who asks, for example api_key_user $remote_user;");
         location.user = compile_value(cf, 1);
         return location.user != nullptr ? NGX_CONF_OK : static_cast<char*>(NGX_CONF_ERROR);
     });

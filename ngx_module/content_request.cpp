@@ -24,7 +24,8 @@ namespace {
 constexpr ContentProblem kBadParameter{NGX_HTTP_BAD_REQUEST, "invalid_parameter", "Invalid parameter"};
 constexpr ContentProblem kNotFound{NGX_HTTP_NOT_FOUND, "not_found", "Not found"};
 constexpr ContentProblem kNotAllowed{NGX_HTTP_NOT_ALLOWED, "method_not_allowed", "Method not allowed"};
-constexpr ContentProblem kMediaType{NGX_HTTP_UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "Unsupported media type"};
+constexpr ContentProblem kMediaType{NGX_HTTP_UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type",
+                                    "Unsupported media type"};
 constexpr ContentProblem kTooEarly{425, "too_early", "Too early"};
 constexpr ContentProblem kOldHttp{505, "http_version_not_supported", "HTTP version not supported"};
 constexpr ContentProblem kBadUser{NGX_HTTP_FORBIDDEN, "forbidden", "Forbidden"};
@@ -61,7 +62,8 @@ Answered identify(ngx_http_request_t* r, const LocationConf& conf, Question& que
     const RequestCtx* ctx = find_ctx(r);
     const Verdict verdict = judge_key(ctx, conf);
     if (verdict == Verdict::valid) question.key_id = ctx->facts.id();
-    if (verdict != Verdict::valid && (verdict != Verdict::missing || conf.user == nullptr)) return refuse_as(r, conf, verdict);
+    if (verdict != Verdict::valid && (verdict != Verdict::missing || conf.user == nullptr))
+        return refuse_as(r, conf, verdict);
     if (conf.user == nullptr) {
         question.user = ctx->facts.user();
         return std::nullopt;
@@ -73,7 +75,8 @@ Answered identify(ngx_http_request_t* r, const LocationConf& conf, Question& que
     const bool printable = std::none_of(question.user.begin(), question.user.end(),
                                         [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
     if (printable && is_utf8(question.user)) return std::nullopt;
-    return send_problem(r, kBadUser, "The identity that this site has established is no text without control characters.");
+    return send_problem(r, kBadUser,
+                        "The identity that this site has established is no text without control characters.");
 }
 
 // --- what is asked for ---------------------------------------------------------------------------------------------------
@@ -139,7 +142,8 @@ Result<bool> read_conversations(Question& question) {
 
 Result<bool> read_import(Question& question, Content content, TransferFormat format) {
     for (const QueryParameter& parameter : question.parameters)
-        if (parameter.name == "format") return Error{"the parameter \"format\" is unknown here; Content-Type says what is sent"};
+        if (parameter.name == "format")
+            return Error{"the parameter \"format\" is unknown here; Content-Type says what is sent"};
     if (const auto query = import_query(question.parameters); !query) return Error{query.error()};
     question.path = content == Content::import_usage ? sidecar::kImportUsage : sidecar::kImportConversations;
     question.parameters.push_back({"format", format == TransferFormat::csv ? "csv" : "json"});
@@ -251,7 +255,8 @@ Result<QueryParameters> parameters_of(ngx_http_request_t* r, const LocationConf&
 
 Answered check_export(ngx_http_request_t* r, const LocationConf& conf, ContentRequest& out) {
     Question question;
-    if ((r->method & (NGX_HTTP_GET | NGX_HTTP_HEAD)) == 0) return not_allowed(r, "GET, HEAD", "Exports are read with GET.");
+    if ((r->method & (NGX_HTTP_GET | NGX_HTTP_HEAD)) == 0)
+        return not_allowed(r, "GET, HEAD", "Exports are read with GET.");
     question.method = r->method == NGX_HTTP_HEAD ? "HEAD" : "GET";
     if (const Answered answered = identify(r, conf, question)) return answered;
     const auto suffix = suffix_of(r);
@@ -259,13 +264,14 @@ Answered check_export(ngx_http_request_t* r, const LocationConf& conf, ContentRe
     if (!suffix || (!suffix->empty() && !summary)) return no_such_path(r);
     // HTTP/1.0 tells the end of an answer of unknown length by closing: a cut would look like a file that is whole.
     if (!summary && r->http_version < NGX_HTTP_VERSION_11)
-        return send_problem(r, kOldHttp, "Exports need HTTP/1.1 or newer, which can tell a whole file from a broken one.");
+        return send_problem(r, kOldHttp,
+                            "Exports need HTTP/1.1 or newer, which can tell a whole file from a broken one.");
     auto parameters = parameters_of(r, conf);
     if (!parameters) return send_problem(r, kBadParameter, parameters.error());
     question.parameters = std::move(*parameters);
-    const auto checked = summary                                      ? read_usage_summary(question)
+    const auto checked = summary                                 ? read_usage_summary(question)
                          : conf.content == Content::export_usage ? read_usage_export(question)
-                                                                      : read_conversations(question);
+                                                                 : read_conversations(question);
     if (!checked) return send_problem(r, kBadParameter, checked.error());
     out = write_request(r, question);
     return std::nullopt;
@@ -276,7 +282,9 @@ Answered check_import(ngx_http_request_t* r, const LocationConf& conf, ContentRe
     question.method = "POST";
     question.has_body = true;
     if (r->method != NGX_HTTP_POST) return not_allowed(r, "POST", "Imports are sent with POST.");
-    if (is_early(r)) return send_problem(r, kTooEarly, "An import is not taken from early data, which may be sent again. Send it again.");
+    if (is_early(r))
+        return send_problem(r, kTooEarly,
+                            "An import is not taken from early data, which may be sent again. Send it again.");
     if (const Answered answered = identify(r, conf, question)) return answered;
     const auto suffix = suffix_of(r);
     if (!suffix || !suffix->empty()) return no_such_path(r);

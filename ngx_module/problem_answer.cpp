@@ -64,8 +64,8 @@ std::string_view page_for(ngx_uint_t& status) noexcept {
 ngx_int_t send_problem(ngx_http_request_t* r, const ContentProblem& problem, std::string_view detail) {
     r->expect_tested = 1;  // a body that is not wanted is not asked for
     if (const ngx_int_t rc = ngx_http_discard_request_body(r); rc != NGX_OK) return rc;
-    const ngx_str_t text = copied_or_throw(
-        r->pool, problem_text(static_cast<int>(problem.status), problem.code, problem.title, detail));
+    const ngx_str_t text =
+        copied_or_throw(r->pool, problem_text(static_cast<int>(problem.status), problem.code, problem.title, detail));
     r->headers_out.status = problem.status;
     r->headers_out.content_type = borrowed(kProblemMediaType);
     r->headers_out.content_type_len = kProblemMediaType.size();

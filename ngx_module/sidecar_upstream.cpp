@@ -103,7 +103,8 @@ void warn_of_refused_secret() noexcept {
     if (static_cast<ngx_msec_int_t>(ngx_current_msec - quiet_until) < 0) return;
     quiet_until = ngx_current_msec + kQuiet;
     ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                  "api_key: apikeyd refuses this nginx's secret; secret_file of api_key_sidecar and of apikeyd.yaml must name the same one");
+                  "api_key: apikeyd refuses this nginx's secret; secret_file of api_key_sidecar and of apikeyd.yaml "
+                  "must name the same one");
 }
 
 ngx_int_t read_field(ngx_http_request_t* r) noexcept {
@@ -131,7 +132,8 @@ ngx_int_t read_field(ngx_http_request_t* r) noexcept {
         if (equal_ignoring_case(value, "close")) u.headers_in.connection_close = 1;
     } else if (is("Retry-After")) {
         const ngx_str_t copy = copied(r->pool, value);
-        if (copy.data == nullptr || !parse_decimal(value) || add_header(r, "Retry-After", view(copy)) == nullptr) return NGX_ERROR;
+        if (copy.data == nullptr || !parse_decimal(value) || add_header(r, "Retry-After", view(copy)) == nullptr)
+            return NGX_ERROR;
     }
     return NGX_OK;
 }

@@ -1,7 +1,9 @@
 """What nginx takes for apikeyd: records the requests of the content handlers, and answers as the test says."""
 
 import base64
+import contextlib
 import os
+import socket
 import socketserver
 import threading
 import urllib.parse
@@ -15,6 +17,7 @@ class FakeSidecar:
         self.path = f"{folder}/sidecar.sock"
         self.requests = []                 # Asked, in order
         self.connections = 0
+        self._open = set()
         self.answers = whole(b'{"success":true}')
         self.start()
 
@@ -33,6 +36,9 @@ class FakeSidecar:
     def stop(self):
         self._server.shutdown()
         self._server.server_close()
+        for connection in list(self._open):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         if os.path.exists(self.path):
             os.unlink(self.path)
 
@@ -40,6 +46,13 @@ class FakeSidecar:
         class Handler(socketserver.StreamRequestHandler):
             def handle(self):
                 fake.connections += 1
+                fake._open.add(self.request)
+                try:
+                    self.serve()
+                finally:
+                    fake._open.discard(self.request)
+
+            def serve(self):
                 while (asked := read_request(self.rfile)) is not None:
                     fake.requests.append(asked)
                     answer = fake.answers(asked) if callable(fake.answers) else fake.answers
