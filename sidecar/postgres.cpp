@@ -51,7 +51,8 @@ bool wait_for(std::span<pollfd> entries, milliseconds most) {
     const auto end = Clock::now() + most;
     for (;;) {
         const auto left = std::chrono::ceil<milliseconds>(end - Clock::now());
-        const int ready = poll(entries.data(), entries.size(), static_cast<int>(std::max<std::int64_t>(left.count(), 0)));
+        const int ready =
+            poll(entries.data(), entries.size(), static_cast<int>(std::max<std::int64_t>(left.count(), 0)));
         if (ready >= 0) return ready > 0;
         if (errno != EINTR) throw std::system_error(errno, std::generic_category(), "poll");
     }

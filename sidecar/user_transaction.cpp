@@ -5,12 +5,13 @@
 namespace apikey {
 namespace {
 
-// Rows are read in an index's order and go straight to the client: nothing is gathered in memory or on disk, and no worker
-// process is started for it.
-constexpr const char* kStreaming =
+// Whatever the role or the database has set. No worker processes: they belong to all.
+constexpr const char* kReadingRows =
     "SET LOCAL jit = off; SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL work_mem = '4MB'; "
     "SET LOCAL enable_sort = off; SET LOCAL enable_hashagg = off; SET LOCAL enable_seqscan = off; "
-    "SET LOCAL enable_bitmapscan = off; SET LOCAL cursor_tuple_fraction = 1; ";
+    "SET LOCAL enable_bitmapscan = off; ";
+constexpr const char* kReadingSums =
+    "SET LOCAL jit = off; SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL work_mem = '16MB'; ";
 
 }  // namespace
 
@@ -22,10 +23,11 @@ void become_user(Postgres& postgres, const std::string& user) {
     postgres.execute("SET LOCAL ROLE apikey_user");
 }
 
-UserSnapshot::UserSnapshot(Postgres& postgres, const std::string& user, std::chrono::seconds longest)
+UserSnapshot::UserSnapshot(Postgres& postgres, const std::string& user, std::chrono::seconds longest, Reading reading)
     : postgres_(postgres) {
     try {
-        postgres_.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; " + std::string(kStreaming) +
+        postgres_.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; " +
+                          std::string(reading == Reading::rows ? kReadingRows : kReadingSums) +
                           "SET LOCAL statement_timeout = '" + std::to_string(longest.count()) + "s'");
         become_user(postgres_, user);
         set("user", user);

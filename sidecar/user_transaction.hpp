@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <string>
 
 #include "sidecar/postgres.hpp"
@@ -13,12 +14,19 @@ namespace apikey {
 // that Postgres takes (UTF-8 without NUL).
 void become_user(Postgres& postgres, const std::string& user);
 
+// What Postgres prepares for.
+enum class Reading : std::uint8_t {
+    rows,  // all of them, in an index's order, straight to the client: nothing is gathered in memory or on disk
+    sums,  // of many rows: groups are kept in memory
+};
+
 // A transaction that only reads, sees one state of the database, and acts for one user, whose name its statements find as
 // current_setting('apikey.user').
 class UserSnapshot {
   public:
     // `longest`: of each statement, also while nobody takes its rows.
-    UserSnapshot(Postgres& postgres, const std::string& user, std::chrono::seconds longest);
+    UserSnapshot(Postgres& postgres, const std::string& user, std::chrono::seconds longest,
+                 Reading reading = Reading::rows);
     // Ends with ROLLBACK unless end() was called. What the server still works on is cancelled: then, as after any other error,
     // the connection must be thrown away.
     ~UserSnapshot();
