@@ -22,7 +22,8 @@ struct ImportHooks {
 
 // One transaction: all rows or, with query.dry_run or after an error, none. Throws what `source` and `postgres` throw,
 // PostgresError, and std::system_error when there is no room for the temporary file.
-ImportOutcome import_usage(ByteSource& source, const std::string& user, const ImportQuery& query, const ImportHooks& hooks);
+ImportOutcome import_usage(ByteSource& source, const std::string& user, const ImportQuery& query,
+                           const ImportHooks& hooks);
 ImportOutcome import_conversations(ByteSource& source, const std::string& user, const ImportQuery& query,
                                    const ImportHooks& hooks);
 

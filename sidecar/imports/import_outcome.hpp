@@ -19,10 +19,10 @@ struct RowError {
 
 struct ImportOutcome {
     std::uint64_t imported = 0;
-    std::uint64_t skipped = 0;         // were there already
-    std::vector<RowError> errors;      // not empty: nothing was imported
-    std::uint64_t more_errors = 0;     // beyond kMostRowErrors
-    std::string malformed;             // not empty: it is no CSV, or no JSON; says where. Then there are no errors
+    std::uint64_t skipped = 0;      // were there already
+    std::vector<RowError> errors;   // not empty: nothing was imported
+    std::uint64_t more_errors = 0;  // beyond kMostRowErrors
+    std::string malformed;          // not empty: it is no CSV, or no JSON; says where. Then there are no errors
 };
 
 }  // namespace apikey
