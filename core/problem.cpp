@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/json_string.hpp"
+
 namespace apikey {
 namespace {
 
@@ -104,6 +106,17 @@ std::string_view problem_document(Verdict verdict) noexcept {
         case Verdict::unavailable: break;
     }
     return kUnavailable;
+}
+
+std::string problem_text(int status, std::string_view code, std::string_view title, std::string_view detail,
+                         std::string_view more) {
+    std::string text = R"({"type":"urn:nginx-api-key:problem:)" + std::string(code) + R"(","title":)";
+    append_json_string(text, title);
+    text += R"(,"status":)" + std::to_string(status) + R"(,"code":")" + std::string(code) + R"(","detail":)";
+    append_json_string(text, detail);
+    if (!more.empty()) text += ',';
+    text += more;
+    return text + "}\n";
 }
 
 bool valid_realm(std::string_view realm) noexcept {

@@ -23,6 +23,11 @@ std::string_view code(Verdict verdict) noexcept;
 // The whole body, one line of JSON with type, title, status, code and detail; empty for valid.
 std::string_view problem_document(Verdict verdict) noexcept;
 
+// A problem document of another cause, of the same form. `detail` must be UTF-8; it is escaped. `more`: further members, as JSON
+// without braces ("errors":[...]), or empty. Allocates, and may throw std::bad_alloc.
+std::string problem_text(int status, std::string_view code, std::string_view title, std::string_view detail,
+                         std::string_view more = {});
+
 // Can this text stand in a quoted-string (RFC 9110 §5.6.4), so that the challenge shows it as it is?
 bool valid_realm(std::string_view realm) noexcept;
 

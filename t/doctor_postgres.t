@@ -43,7 +43,7 @@ with Test() as t:
     broken("ALTER TABLE api_keys ENABLE REPLICA TRIGGER apikey_updated", "ALTER TABLE api_keys ENABLE TRIGGER apikey_updated",
            "postgres.triggers", "error", "disabled", "ENABLE TRIGGER")
     broken("DROP TRIGGER apikey_emptied ON api_keys", MIGRATIONS,
-           "postgres.triggers", "error", "apikey_emptied of api_keys is not there", "001_api_keys.sql and 002_usage.sql again with psql")
+           "postgres.triggers", "error", "apikey_emptied of api_keys is not there", "the files of db/migrations again with psql")
     for table in ("api_keys", "apikey_schema", "usage_records", "usage_sources"):
         broken(f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY", f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
                "postgres.row_security", "error", f"row-level security of {table} is off",

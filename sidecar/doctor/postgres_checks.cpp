@@ -26,7 +26,7 @@ constexpr const char* kServer =
 // Those of ours that are there, for IN.
 const std::string kOurTables =
     "(to_regclass('api_keys'), to_regclass('apikey_schema'), to_regclass('usage_records'), "
-    "to_regclass('usage_sources'))";
+    "to_regclass('usage_sources'), to_regclass('conversations'), to_regclass('messages'))";
 
 const std::string kTables =
     "SELECT relname, relrowsecurity FROM pg_class WHERE oid IN " + kOurTables + " ORDER BY relname COLLATE \"C\"";

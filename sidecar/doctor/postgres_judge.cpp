@@ -9,7 +9,7 @@ namespace {
 constexpr int kOldestVersion = 140'000;
 // apikeyctl migrate leaves a database alone that has its version; the file itself may run any number of times.
 constexpr const char* kMigrateAgain =
-    "run db/migrations/001_api_keys.sql and 002_usage.sql again with psql, as the owner of api_keys";
+    "run the files of db/migrations again with psql, in their order, as the owner of api_keys";
 
 struct Policy {
     std::string_view name;  // "policy ON table"
@@ -17,7 +17,7 @@ struct Policy {
     std::string_view lost;  // what is wrong without it
 };
 constexpr const char* kUsageWaits = "usage is not applied, and waits in Redis";
-constexpr std::array<Policy, 7> kPolicies = {{
+constexpr std::array<Policy, 10> kPolicies = {{
     {"apikeyd_reads ON api_keys", "CREATE POLICY apikeyd_reads ON api_keys FOR SELECT TO apikeyd USING (true);",
      "the role apikeyd sees no keys, and would remove all of them from Redis"},
     {"apikeyd_reads ON apikey_schema",
@@ -25,6 +25,9 @@ constexpr std::array<Policy, 7> kPolicies = {{
      "the role apikeyd does not see the schema's version"},
     {"apikey_user_own ON api_keys", kMigrateAgain, "key holders see no keys"},
     {"apikey_user_reads ON usage_records", kMigrateAgain, "key holders see no usage"},
+    {"apikey_user_imports ON usage_records", kMigrateAgain, "key holders cannot import usage"},
+    {"apikey_user_own ON conversations", kMigrateAgain, "key holders see no conversations"},
+    {"apikey_user_own ON messages", kMigrateAgain, "key holders see no messages"},
     {"apikeyd_updates ON api_keys",
      "CREATE POLICY apikeyd_updates ON api_keys FOR UPDATE TO apikeyd USING (true) WITH CHECK (true);",
      "the role apikeyd does not move last_used_at"},

@@ -90,6 +90,18 @@ TEST(Challenge, CannotSplitAHeader) {
     }
 }
 
+TEST(Problem, OtherTextsHaveTheSameForm) {
+    const auto document = nlohmann::json::parse(problem_text(422, "invalid_rows", "Rows not valid", "a \"b\"\n"));
+    EXPECT_EQ(document, nlohmann::json({{"type", "urn:nginx-api-key:problem:invalid_rows"},
+                                        {"title", "Rows not valid"},
+                                        {"status", 422},
+                                        {"code", "invalid_rows"},
+                                        {"detail", "a \"b\"\n"}}));
+    const auto more = nlohmann::json::parse(problem_text(422, "c", "t", "d", R"("errors":[],"skipped":0)"));
+    EXPECT_EQ(more.size(), 7u);
+    EXPECT_EQ(more.at("skipped"), 0);
+}
+
 TEST(ValidRealm, IsWhatTheChallengeShowsAsItIs) {
     EXPECT_TRUE(valid_realm(""));
     EXPECT_TRUE(valid_realm("my \"best\" \\ api\t\xc3\xa9"));
