@@ -57,7 +57,8 @@ class Postgres {
     void start(const char* sql, const std::vector<Parameter>& parameters);
     PgResult finish() { return collect(options_.answer_timeout); }
     // The same with another deadline than answer_timeout.
-    PgResult query_within(std::chrono::milliseconds most, const char* sql);
+    PgResult query_within(std::chrono::milliseconds most, const char* sql,
+                          const std::vector<Parameter>& parameters = {});
     // Any number of statements without parameters.
     void execute(const std::string& sql);
     // The same, and wherever they say COPY ... FROM STDIN, the next of `copies` is what the server reads. All results, in order.
