@@ -3,7 +3,6 @@
 #include "core/json_string.hpp"
 
 namespace apikey {
-<<<<<<< HEAD
 namespace {
 
 // Whatever the role or the database has set. No worker processes: they belong to all.
@@ -66,14 +65,4 @@ void UserSnapshot::end() {
     open_ = false;
 }
 
-=======
-
-void become_user(Postgres& postgres, const std::string& user) {
-    std::string claims = "{\"sub\": ";
-    append_json_string(claims, user);
-    postgres.query("SELECT set_config('request.jwt.claims', $1, true)", {claims + "}"});
-    postgres.execute("SET LOCAL ROLE apikey_user");
-}
-
->>>>>>> 84bf4d1eae2ae39887bfd3f973a7ba3800b5f42b
 }  // namespace apikey

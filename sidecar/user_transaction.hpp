@@ -1,22 +1,15 @@
-<<<<<<< HEAD
 // Transactions in a key holder's name: role apikey_user and the claims that row-level security goes by, both only until the
 // transaction ends. Every statement in them names the user as well; row-level security stands behind that.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
-=======
-// Acting for a user: with no more rights than that user has.
-#pragma once
-
->>>>>>> 84bf4d1eae2ae39887bfd3f973a7ba3800b5f42b
 #include <string>
 
 #include "sidecar/postgres.hpp"
 
 namespace apikey {
 
-<<<<<<< HEAD
 // For the rest of the transaction that `postgres` is in. Throws PostgresError, and the transaction is over, when `user` is no text
 // that Postgres takes (UTF-8 without NUL).
 void become_user(Postgres& postgres, const std::string& user);
@@ -53,10 +46,4 @@ class UserSnapshot {
     bool open_ = true;
 };
 
-=======
-// From here to the end of the transaction that has begun: as apikey_user, to which row-level security shows this user's rows alone.
-// Throws PostgresError.
-void become_user(Postgres& postgres, const std::string& user);
-
->>>>>>> 84bf4d1eae2ae39887bfd3f973a7ba3800b5f42b
 }  // namespace apikey

@@ -4,7 +4,7 @@
 
 #include "core/decimal.hpp"
 #include "core/transfer/sidecar_protocol.hpp"
-#include "sidecar/routes/import_answer.hpp"
+#include "sidecar/imports/import_answer.hpp"
 #include "sidecar/routes/parameters.hpp"
 #include "sidecar/routes/routes.hpp"
 
@@ -18,6 +18,15 @@ std::optional<std::uint64_t> declared_length(const http::Exchange& exchange) {
     const auto length = parse_decimal(*given);
     if (!length) throw http::Refused(http::bad_request("Apikey-Length must be a number of bytes."));
     return *length;
+}
+
+// 200, 422 with the rows that are wrong, or 400 where it is no such file at all.
+http::Answer answer_of(const ImportOutcome& outcome) {
+    if (!outcome.malformed.empty()) return http::problem(400, "malformed_file", "File not readable", outcome.malformed);
+    if (outcome.errors.empty()) return {200, "application/json", import_answer(outcome) + "\n", {}};
+    return http::problem(422, "invalid_rows", "Rows not valid",
+                         "Nothing was imported: errors says what is wrong in which row.", {},
+                         import_error_members(outcome));
 }
 
 // Counts the bytes of an import.
