@@ -10,7 +10,9 @@ constexpr const char* kCsv = "text/csv; charset=utf-8";
 constexpr const char* kJson = "application/json";
 
 ExportHooks count_into(TransferLog& log) {
-    return {.on_rows = [&log](std::uint64_t rows) { log.rows = rows; }};
+    ExportHooks hooks;
+    hooks.on_rows = [&log](std::uint64_t rows) { log.rows = rows; };
+    return hooks;
 }
 
 // What was written is counted even where it ends too early.
