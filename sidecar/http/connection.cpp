@@ -74,11 +74,13 @@ class Conversation {
 
   private:
     static constexpr std::size_t kMoreThanTheHeader = std::size_t{64} * 1024;
+    static constexpr std::size_t kKeptBytes = std::size_t{8} * 1024;  // while it waits for the next request
 
     bool answer(RequestParser& parser) {
         Exchange exchange(stream_, buffer_, parser, rules_.limits, rules_.stop.is_set());
         if (!answer_request(exchange, stream_, rules_.handle, rules_.limits)) return false;
         if (exchange.has_body()) linger();
+        if (buffer_.capacity() > kKeptBytes) buffer_.shrink_to_fit();
         return exchange.keeps_connection() && !rules_.stop.is_set();
     }
 

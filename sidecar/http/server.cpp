@@ -69,12 +69,12 @@ void Server::add(int fd) {
         return;
     }
     try {
-        if (connections_.size() >= limits_.connections + limits_.told_so) {
-            make_room();  // for the next
+        if (connections_.size() >= limits_.connections) join_ended();
+        connection->told_so = connections_.size() >= limits_.connections && !make_room();
+        if (!has_room()) {
             quiet_.warn("http: too many connections; hanging up");
             return;
         }
-        connection->told_so = connections_.size() >= limits_.connections && !make_room();
         Connection& added = *connections_.emplace_back(std::move(connection));
         added.thread = std::thread([this, &added] { serve_one(added); });
     } catch (const std::exception& error) {
@@ -82,6 +82,15 @@ void Server::add(int fd) {
         quiet_.warn("http: no thread for a connection",
                     std::string("http: no thread for a connection: ") + error.what());
     }
+}
+
+// Those that were hung up on take a moment to end.
+bool Server::has_room() {
+    const std::size_t most = limits_.connections + limits_.told_so;
+    if (connections_.size() < most) return true;
+    wait_readable({ended_.fd(), stop_.fd()}, kRest);
+    join_ended();
+    return connections_.size() < most;
 }
 
 // Of those that wait for a request, the one that does so the longest is hung up on. False: all are busy.

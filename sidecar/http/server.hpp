@@ -39,6 +39,7 @@ class Server {
     void take_connections();
     void add(int fd);
     bool make_room();
+    bool has_room();
     void serve_one(Connection& connection) noexcept;
     bool waits(Connection& connection, bool now_waits);
     void join_ended();
