@@ -30,6 +30,13 @@ struct UsageArguments {
     std::string spool;  // empty: none
 };
 
+// Of `import`.
+struct ImportArguments {
+    std::string file;    // -: standard input
+    std::string format;  // empty: by the file's ending
+    bool dry_run = false;
+};
+
 // Everything that the command line says; each command reads its own.
 struct Arguments {
     std::string config = kDefaultConfigFile;
@@ -43,6 +50,7 @@ struct Arguments {
     std::string id;
     std::string overlap = "24h";
     UsageArguments usage;
+    ImportArguments import;
 };
 
 // Ends a command: the message for stderr and the exit status.
