@@ -27,7 +27,7 @@ std::string groups_of(UsageGrouping by) {
         "{}",
         group, owner, by == UsageGrouping::key ? "1, 2" : "1");
     if (!of_time) return rows;
-    return fmt::format("SELECT to_char(name, '{}') AS name, NULL::text AS owner, {} FROM ({}) AS days GROUP BY 1",
+    return fmt::format("SELECT to_char(name::timestamp, '{}') AS name, NULL::text AS owner, {} FROM ({}) AS days GROUP BY 1",
                        by == UsageGrouping::day ? "YYYY-MM-DD" : "YYYY-MM", kSums, rows);
 }
 

@@ -29,7 +29,8 @@ OpenRange range_of(const ExportArguments& arguments) {
     const auto to = time_of(arguments.to, "--to");
     if (from) range.from = from->at;
     if (to) range.until = to->at + (to->whole_day ? std::chrono::days(1) : std::chrono::days(0));
-    if (from && to && range.until < range.from) throw Refusal{"--to is before --from", kWrongUse};
+    if (from && to && (range.until < range.from || (to->whole_day && range.until == range.from)))
+        throw Refusal{"--to is before --from", kWrongUse};
     return range;
 }
 
