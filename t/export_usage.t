@@ -90,10 +90,12 @@ with Test() as t:
     t.ok(all(FORMULA.match(e) is None or e[1:] in NASTY for _, e, *_ in lines), "by one ' more, which is taken away again")
     connection = pg.connect()
     with connection.cursor() as cursor, open(path, encoding="utf-8", newline="") as file:
-        cursor.execute("CREATE TEMPORARY TABLE back (date timestamptz, endpoint text, requests numeric, tokens numeric, cost numeric, model text, status text)")
-        cursor.copy_expert("COPY back FROM STDIN (FORMAT csv, HEADER)", file)
-        cursor.execute("SET TimeZone = 'UTC'; SELECT replace(replace(date::text, ' ', 'T'), '+00', 'Z'), endpoint, requests, tokens, cost, model, status FROM back")
-        t.is_([(d, bare(e), r, n, c, bare(m), s) for d, e, r, n, c, m, s in cursor.fetchall()], expected, "and by Postgres, no text lost to NULL")
+        cursor.execute("CREATE TEMPORARY TABLE back (date timestamptz, endpoint text, requests numeric, tokens numeric, cost numeric, model text, status text, n serial)")
+        cursor.copy_expert("COPY back (date, endpoint, requests, tokens, cost, model, status) FROM STDIN (FORMAT csv, HEADER)", file)
+        cursor.execute("SET TimeZone = 'UTC'; SELECT replace(replace(date::text, ' ', 'T'), '+00', 'Z'), endpoint, requests, tokens, cost, model, status FROM back ORDER BY n")
+        read = [(d, bare(e), r, n, c, bare(m), s) for d, e, r, n, c, m, s in cursor.fetchall()]
+    t.is_([pair for pair in zip(read, expected) if pair[0] != pair[1]], [], "and by Postgres, no text lost to NULL")
+    t.is_(len(read), len(expected), "nor a row")
 
     # --- filters, ranges ---
     for args, keep in ((("--endpoint", "=1+1"), lambda r: r[3] == "=1+1"), (("--model", ""), lambda r: r[4] == ""), (("--status", "error"), lambda r: r[5] == "error"),

@@ -5,6 +5,7 @@
 #include "core/uuid.hpp"
 #include "sidecar/ctl/commands.hpp"
 #include "sidecar/ctl/export_file.hpp"
+#include "sidecar/ctl/progress_bar.hpp"
 #include "sidecar/exports/export.hpp"
 #include "sidecar/schema.hpp"
 #include "sidecar/weather.hpp"
@@ -104,6 +105,8 @@ void run_export_usage(const Arguments& arguments) {
     require_schema(postgres);
     ExportFile file(arguments.exported.output);
     ExportHooks hooks;
+    ProgressBar bar("export", std::nullopt);
+    hooks.on_rows = [&](std::uint64_t rows) { bar.show(file.size(), rows); };
     if (query.format == TransferFormat::csv) {
         hooks.on_date = [&file](const std::string& date, std::uint64_t bytes) { file.note_date(date, bytes); };
     }
@@ -123,9 +126,12 @@ void run_export_conversations(const Arguments& arguments) {
     Postgres postgres = connect(arguments);
     require_schema(postgres);
     ExportFile file(arguments.exported.output);
+    ProgressBar bar("export", std::nullopt);
+    ExportHooks hooks;
+    hooks.on_rows = [&](std::uint64_t rows) { bar.show(file.size(), rows); };
     bool found = false;
     try {
-        found = export_conversations(postgres, arguments.user, query, file).has_value();
+        found = export_conversations(postgres, arguments.user, query, file, hooks).has_value();
     } catch (...) {
         file.remove();
         throw;
