@@ -54,11 +54,11 @@ with Test() as t:
     nested = "[" * 1_000_000
     for name, text, says in (
             ("u.csv", "", "the file is empty"), ("u.csv", HEADER.replace("model", "user_id"), 'line 1: the first line has an unknown column "user_id"'),
-            ("u.csv", HEADER + 'a,"b\n' + GOOD * 1000, "line 2, column 3: this quote is never closed"), ("u.csv", HEADER + GOOD.replace("\n", "\r" * 2), "line 2, column 33: a carriage"),
+            ("u.csv", HEADER + 'a,"b\n' + GOOD * 1000, "line 2, column 3: this quoted field is longer than 16 KiB"), ("u.csv", HEADER + 'a,"b\n' + GOOD, "line 2, column 3: this quote is never closed"), ("u.csv", HEADER + GOOD.replace("\n", "\r" * 2), "line 2, column 33: a carriage"),
             ("u.csv", "," * 1_000_000, "line 1, column 65: more than 64 columns"), ("u.csv", HEADER + "x" * 20_000, "a field of more than 16 KiB"),
             ("u.json", "", "line 1 (byte 1): the document is not complete"), ("u.json", "[]", "the document must be an object"), ("u.json", '{"data":[]}x', "more behind the document"),
             ("u.json", '{"x":' + nested, "line 1 (byte 69): arrays and objects nested deeper than 64"), ("u.json", '{"data":[{"cost":' + "9" * 10_000_000, "a number of more than 4096 bytes"),
-            ("u.json", '{"data":[{"endpoint":"\\ud800"}]}', "surrogate"), ("u.json", b'{"data":[{"endpoint":"\xff"}]}', "line 1 (byte "), ("u.json", '{"data":[],"data":[]}', "twice"),
+            ("u.json", '{"data":[{"endpoint":"\\ud800"}]}', "line 1 (byte "), ("u.json", b'{"data":[{"endpoint":"\xff"}]}', "line 1 (byte "), ("u.json", '{"data":[],"data":[]}', "twice"),
             ("u.json", '{"data":[' + json.dumps(ROW) + ",", "the document is not complete")):
         code, out, err = run(text, name=name)
         t.is_((code, out), (1, ""), f"{text[:40]!r}... of {len(text)} bytes")

@@ -69,11 +69,11 @@ with Test() as t:
     t.is_(messages("alice"), before, "with its messages")
     t.is_(run("alice", [conversation("c 1", [message("m1"), message("other")], title="changed"), conversation("c3", [message("m4")]),
                         conversation("c3", [message("m4"), message("m5")])]),
-          "1 conversations imported, 2 skipped that were there already\n", "what is there already is not touched; of two with one id the first")
+          "1 conversation imported, 2 skipped that were there already\n", "what is there already is not touched; of two with one id the first")
     t.is_([row[:2] for row in conversations("alice")], [["C 1", ""], ["c 1", ODD], ["c3", "t"]], "is taken")
     t.is_(messages("alice")[len(before):], [["c3", "0", "m4", "user", "hi", "{}", at]], "with its messages alone")
     t.is_(run("alice", [conversation("c4", [message("m9")])], "--dry-run"),
-          "1 conversations would be imported, 0 skipped that were there already\n", "a dry run")
+          "1 conversation would be imported, 0 skipped that were there already\n", "a dry run")
     t.is_(len(conversations("alice")), 3, "imports nothing")
 
     # --- V4: another user's ids are free ---
@@ -102,11 +102,11 @@ with Test() as t:
     code, _, err = run("mallory", [conversation("x", [message("y", user_id="alice")], userId="alice")], status=None)
     t.like(err, r'^row 1, messages\[0\]: has an unknown member "user_id"\nrow 1: has an unknown member "userId"\n', "nobody is named in a row")
     t.is_((code, conversations("mallory")), (1, []), "so nothing is imported")
-    t.is_(run("carol", [conversation("x", [message("y")])], config=super_config), "1 conversations imported, 0 skipped that were there already\n",
+    t.is_(run("carol", [conversation("x", [message("y")])], config=super_config), "1 conversation imported, 0 skipped that were there already\n",
           "a superuser's connection works as well")
     t.is_(rows("SELECT user_id, id FROM conversations WHERE id = 'x'"), [["carol", "x"]], "for the user alone")
     code, _, err = apikeyctl("--config", daemon.config, "import", "conversations", "--user", "a", "x.csv", status=None)
     t.is_((code, err), (2, "apikeyctl: conversations come as JSON, not as CSV\n"), "not as CSV")
     large = "x\\" * (8 << 20)
-    t.is_(run("dave", [conversation("x", [message("y", content=large)])]), "1 conversations imported, 0 skipped that were there already\n", "16 MiB in one message")
+    t.is_(run("dave", [conversation("x", [message("y", content=large)])]), "1 conversation imported, 0 skipped that were there already\n", "16 MiB in one message")
     t.ok(messages("dave")[0][4] == large, "come through whole")

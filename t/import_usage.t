@@ -55,7 +55,7 @@ with Test() as t:
           "a BOM, CRLF, and no end of the last line")
     t.is_(rows_of("bob"), wanted, "the same")
     t.is_(run("carol", "status,model,cost,tokens,requests,endpoint,date\nsuccess,m,1,2,3,/e,2026-11-28\n\n\n", "--dry-run"),
-          "1 rows would be imported, 0 skipped that were there already\n", "columns in any order; a dry run")
+          "1 row would be imported, 0 skipped that were there already\n", "columns in any order; a dry run")
     t.is_(rows_of("carol"), [], "imports nothing")
     t.is_(run("carol", HEADER), "0 rows imported, 0 skipped that were there already\n", "a file without rows")
 
@@ -74,7 +74,7 @@ with Test() as t:
     piped = subprocess.run([places.BUILD / "apikeyctl", "--config", daemon.config, "import", "usage", "--user", "erin", "-",
                             "--format", "json"], input=envelope([row | {"cost": 1}, row | {"cost": 2}]).encode(),
                            capture_output=True, check=False)
-    t.is_((piped.returncode, piped.stdout), (0, b"1 rows imported, 1 skipped that was there already\n"),
+    t.is_((piped.returncode, piped.stdout), (0, b"1 row imported, 1 skipped that was there already\n"),
           "from standard input, without a recordCount; of two that say the same the first")
     t.is_([values[4] for values in rows_of("erin")], ["1"], "is taken")
 
@@ -90,7 +90,7 @@ with Test() as t:
 
     # --- a superuser's connection ---
     super_config = t.apikeyd(pg, redis, wait=None).config
-    t.like(run("frank", HEADER + "\n2026-11-28,/e,1,1,1,m,success\n", config=super_config), "^1 rows imported", "a superuser's connection")
+    t.like(run("frank", HEADER + "\n2026-11-28,/e,1,1,1,m,success\n", config=super_config), "^1 row imported", "a superuser's connection")
     t.is_(pg.value("SELECT count(*) FROM usage_records WHERE user_id = 'frank'"), "1", "works as well")
 
     # --- how it is called ---
