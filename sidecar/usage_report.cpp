@@ -27,8 +27,9 @@ std::string groups_of(UsageGrouping by) {
         "{}",
         group, owner, by == UsageGrouping::key ? "1, 2" : "1");
     if (!of_time) return rows;
-    return fmt::format("SELECT to_char(name::timestamp, '{}') AS name, NULL::text AS owner, {} FROM ({}) AS days GROUP BY 1",
-                       by == UsageGrouping::day ? "YYYY-MM-DD" : "YYYY-MM", kSums, rows);
+    return fmt::format(
+        "SELECT to_char(name::timestamp, '{}') AS name, NULL::text AS owner, {} FROM ({}) AS days GROUP BY 1",
+        by == UsageGrouping::day ? "YYYY-MM-DD" : "YYYY-MM", kSums, rows);
 }
 
 // {0}: the groups; {1}: a key's name; {2}: the order; {3}: the limit. The row of the total comes first, and is there when no row
