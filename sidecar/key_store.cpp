@@ -1,5 +1,4 @@
 #include "sidecar/key_store.hpp"
-#include "core/uuid.hpp"
 
 #include <openssl/rand.h>
 
@@ -9,8 +8,10 @@
 
 #include "core/digest.hpp"
 #include "core/key_format.hpp"
+#include "core/uuid.hpp"
 #include "sidecar/key_input.hpp"
 #include "sidecar/key_row.hpp"
+#include "sidecar/user_transaction.hpp"
 
 namespace apikey {
 namespace {
@@ -143,10 +144,8 @@ std::optional<KeyStore::Owner> KeyStore::owner_of(const std::string& id) {
 }
 
 void KeyStore::act_for(const std::string& user, Receipt receipt) {
-    const std::string claims = nlohmann::json{{"sub", user}}.dump();
-    postgres_.query("SELECT set_config('request.jwt.claims', $1, true), set_config('apikey.receipt', $2, true)",
-                    {claims, std::to_string(receipt)});
-    postgres_.execute("SET LOCAL ROLE apikey_user");
+    postgres_.query("SELECT set_config('apikey.receipt', $1, true)", {std::to_string(receipt)});
+    become_user(postgres_, user);
 }
 
 std::optional<Error> KeyStore::why_not_rotatable(const std::string& id) {

@@ -4,6 +4,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <memory>
+#include <span>
+#include <system_error>
 #include <utility>
 
 #include "sidecar/own_thread.hpp"
@@ -38,6 +42,20 @@ PgConn connect(const std::string& dsn, const Postgres::Options& options) {
                             " s; can its name be looked up?");
     }
     return std::move(*connection);
+}
+
+constexpr int kNobody = -1;  // poll(2) passes it over
+
+// False when the time is up.
+bool wait_for(std::span<pollfd> entries, milliseconds most) {
+    const auto end = Clock::now() + most;
+    for (;;) {
+        const auto left = std::chrono::ceil<milliseconds>(end - Clock::now());
+        const int ready =
+            poll(entries.data(), entries.size(), static_cast<int>(std::max<std::int64_t>(left.count(), 0)));
+        if (ready >= 0) return ready > 0;
+        if (errno != EINTR) throw std::system_error(errno, std::generic_category(), "poll");
+    }
 }
 
 std::string one_line(std::string_view text) {
@@ -173,6 +191,48 @@ void Postgres::copy_in(const CopyText& text) {
     if (PQsetnonblocking(connection_.get(), 0) != 0) fail();
 }
 
+// libpq reads only when it has no whole row left, so that its buffer does not grow while `on_row` takes its time.
+void Postgres::copy_out(const std::string& sql, milliseconds silence,
+                        const std::function<void(std::string_view)>& on_row) {
+    if (PQsendQuery(connection_.get(), sql.c_str()) == 0) fail();
+    wait_for_answer(silence);
+    expect_copy_out();
+    for (;;) {
+        char* text = nullptr;
+        const int size = PQgetCopyData(connection_.get(), &text, 1);
+        const PgText row(text);
+        if (size > 0) {
+            on_row({text, static_cast<std::size_t>(size)});
+        } else if (size == 0) {
+            wait_for_input(silence, Clock::now() + silence);
+        } else {
+            break;
+        }
+    }
+    collect(options_.answer_timeout);
+}
+
+void Postgres::expect_copy_out() {
+    const PgResult result(PQgetResult(connection_.get()));
+    if (!result || PQstatus(connection_.get()) != CONNECTION_OK) fail();
+    if (PQresultStatus(result.get()) != PGRES_COPY_OUT) refuse(result.get());
+}
+
+void Postgres::cancel() noexcept {
+    constexpr std::chrono::seconds kMost{1};
+    try {
+        const std::shared_ptr<PGcancel> request(PQgetCancel(connection_.get()), PQfreeCancel);
+        if (!request) return;
+        const std::function<int()> call = [request] {
+            std::array<char, 256> why{};
+            return PQcancel(request.get(), why.data(), static_cast<int>(why.size()));
+        };
+        in_own_thread(call, kMost, nullptr);
+    } catch (const std::exception&) {
+        return;  // it ends when it next writes to the closed connection
+    }
+}
+
 void Postgres::flush() {
     constexpr milliseconds kLookAround{100};  // at `stop`
     const auto end = Clock::now() + options_.answer_timeout;
@@ -182,9 +242,10 @@ void Postgres::flush() {
         if (left < 0) fail();
         heed_stop();
         if (Clock::now() >= end) throw PostgresError("Postgres does not take what is sent to it");
-        pollfd entry{socket(), POLLIN | POLLOUT, 0};
-        if (poll(&entry, 1, static_cast<int>(kLookAround.count())) <= 0) continue;
-        if ((entry.revents & POLLIN) != 0 && PQconsumeInput(connection_.get()) == 0) fail();
+        std::array<pollfd, 2> entries = {{{socket(), POLLIN | POLLOUT, 0}, {peer_, POLLRDHUP, 0}}};
+        if (!wait_for(entries, kLookAround)) continue;
+        if (entries[1].revents != 0) throw PeerGone();
+        if ((entries[0].revents & POLLIN) != 0 && PQconsumeInput(connection_.get()) == 0) fail();
     }
 }
 
@@ -196,19 +257,26 @@ void Postgres::heed_stop() {
 
 void Postgres::wait_for_answer(milliseconds most) {
     const auto end = Clock::now() + most;
-    while (PQisBusy(connection_.get()) != 0) {
+    while (PQisBusy(connection_.get()) != 0)
+        wait_for_input(most, end);
+}
+
+// Once, until something has arrived.
+void Postgres::wait_for_input(milliseconds most, Clock::time_point end) {
+    heed_stop();
+    const int stop = options_.stop != nullptr && !last_moment_ ? options_.stop->fd() : kNobody;
+    const auto left = std::chrono::ceil<milliseconds>(std::min(end, last_moment_.value_or(end)) - Clock::now());
+    std::array<pollfd, 3> entries = {{{socket(), POLLIN, 0}, {stop, POLLIN, 0}, {peer_, POLLRDHUP, 0}}};
+    const bool arrived = left.count() > 0 && wait_for(entries, left);
+    if (entries[2].revents != 0) throw PeerGone();
+    if (!arrived) {
         heed_stop();
-        const int stop = options_.stop != nullptr && !last_moment_ ? options_.stop->fd() : socket();
-        const auto left = std::chrono::ceil<milliseconds>(std::min(end, last_moment_.value_or(end)) - Clock::now());
-        if (left.count() <= 0 || !wait_readable({socket(), stop}, left)) {
-            heed_stop();
-            throw PostgresError("Postgres did not answer within " + std::to_string(most.count()) + " ms");
-        }
-        if (PQconsumeInput(connection_.get()) == 0) fail();
-        if (!hear_) continue;
-        while (const auto notification = next_notification())
-            hear_(*notification);
+        throw PostgresError("Postgres did not answer within " + std::to_string(most.count()) + " ms");
     }
+    if (PQconsumeInput(connection_.get()) == 0) fail();
+    if (!hear_) return;
+    while (const auto notification = next_notification())
+        hear_(*notification);
 }
 
 std::optional<PgNotification> Postgres::next_notification() {

@@ -50,7 +50,7 @@ class Postgres {
     Postgres(const Postgres&) = delete;
     Postgres& operator=(const Postgres&) = delete;
 
-    // One statement with $1, $2, … Throws PostgresError, Stopped.
+    // One statement with $1, $2, … Throws PostgresError, Stopped, PeerGone.
     PgResult query(const char* sql, const std::vector<Parameter>& parameters = {});
     // The same in two steps, so that the server works while the caller does something else. Between them
     // nothing else may be asked; notifications may be taken.
@@ -65,6 +65,21 @@ class Postgres {
     // The server has all statements from the start: after the last copy it waits for nothing of ours.
     using CopyText = std::function<std::string_view()>;  // the next piece, valid until the next call; empty: the end
     std::vector<PgResult> execute_with(const std::string& sql, const std::vector<CopyText>& copies);
+    // One COPY ... TO STDOUT: a call for each row, as the server sends it, with its line's end. No more than one row is held,
+    // however slow `on_row` is: then the server waits. `silence`: how long it may send nothing. What `on_row` throws ends it in
+    // the midst of the copy: cancel(), and throw the connection away.
+    void copy_out(const std::string& sql, std::chrono::milliseconds silence,
+                  const std::function<void(std::string_view)>& on_row);
+
+    // Asks the server to end what it does for this connection, and waits for no more than a second until it has heard.
+    void cancel() noexcept;
+    // Whether the server still works on something, or its answer has not been read.
+    [[nodiscard]] bool is_busy() const noexcept { return PQtransactionStatus(connection_.get()) == PQTRANS_ACTIVE; }
+    // Whether it is in no transaction and works on nothing: somebody else may have it.
+    [[nodiscard]] bool is_idle() const noexcept { return PQtransactionStatus(connection_.get()) == PQTRANS_IDLE; }
+    // From now on every wait ends with PeerGone when whoever is at the other end of this socket has closed it, or its sending
+    // side. -1: nobody. The descriptor stays its owner's.
+    void give_up_with(int peer) noexcept { peer_ = peer; }
 
     // What has arrived, without waiting. Throws PostgresError when the connection is gone.
     std::vector<PgNotification> take_notifications();
@@ -82,6 +97,8 @@ class Postgres {
   private:
     PgResult collect(std::chrono::milliseconds most);
     void wait_for_answer(std::chrono::milliseconds most);
+    void wait_for_input(std::chrono::milliseconds most, std::chrono::steady_clock::time_point end);
+    void expect_copy_out();
     void copy_in(const CopyText& text);
     void flush();
     // Throws Stopped when it is time to.
@@ -92,6 +109,7 @@ class Postgres {
     Options options_;
     PgConn connection_;
     std::function<void(const PgNotification&)> hear_;
+    int peer_ = -1;
     std::optional<std::chrono::steady_clock::time_point> last_moment_;  // once `stop` was seen to be set
 };
 

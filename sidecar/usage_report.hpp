@@ -1,4 +1,4 @@
-// What keys were used for, summed by Postgres: the figures of `apikeyctl usage`.
+// What keys were used for, summed by Postgres: the figures of `apikeyctl usage` and of summaries.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@ namespace apikey {
 
 // Which rows count: those that fit all that is given.
 struct UsageFilter {
-    TimeRange range;                      // of their buckets
+    OpenRange range;                      // of their buckets
     std::optional<std::string> user;      // any text
     std::optional<std::string> key;       // a uuid
     std::optional<std::string> endpoint;  // any text
@@ -48,7 +48,7 @@ struct UsageReport {
 };
 
 // At most `limit` groups: those with the most requests, or the latest times; nothing: all. One statement, so that the groups
-// and the total fit together. Throws PostgresError.
+// and the total fit together. Days and months are those of the session's TimeZone. Throws PostgresError.
 UsageReport report_usage(Postgres& postgres, UsageGrouping by, const UsageFilter& filter,
                          std::optional<std::uint64_t> limit);
 

@@ -3,12 +3,66 @@
 #include "core/json_string.hpp"
 
 namespace apikey {
+namespace {
+
+// Whatever the role or the database has set. No worker processes: they belong to all.
+constexpr const char* kReadingRows =
+    "SET LOCAL jit = off; SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL work_mem = '4MB'; "
+    "SET LOCAL enable_sort = off; SET LOCAL enable_hashagg = off; SET LOCAL enable_seqscan = off; "
+    "SET LOCAL enable_bitmapscan = off; ";
+constexpr const char* kReadingSums =
+    "SET LOCAL jit = off; SET LOCAL max_parallel_workers_per_gather = 0; SET LOCAL work_mem = '16MB'; ";
+
+}  // namespace
 
 void become_user(Postgres& postgres, const std::string& user) {
-    std::string claims = "{\"sub\": ";
+    std::string claims = R"({"sub":)";
     append_json_string(claims, user);
-    postgres.query("SELECT set_config('request.jwt.claims', $1, true)", {claims + "}"});
+    claims += '}';
+    postgres.query("SELECT set_config('request.jwt.claims', $1, true)", {claims});
     postgres.execute("SET LOCAL ROLE apikey_user");
+}
+
+UserSnapshot::UserSnapshot(Postgres& postgres, const std::string& user, std::chrono::seconds longest, Reading reading)
+    : postgres_(postgres) {
+    try {
+        postgres_.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; " +
+                          std::string(reading == Reading::rows ? kReadingRows : kReadingSums) +
+                          "SET LOCAL statement_timeout = '" + std::to_string(longest.count()) + "s'");
+        become_user(postgres_, user);
+        set("user", user);
+    } catch (...) {
+        roll_back();
+        throw;
+    }
+}
+
+UserSnapshot::~UserSnapshot() {
+    if (open_) roll_back();
+}
+
+void UserSnapshot::roll_back() noexcept {
+    if (postgres_.is_busy()) return postgres_.cancel();
+    try {
+        postgres_.execute("ROLLBACK");
+    } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch)
+        // The connection is gone, and with it the transaction.
+    }
+}
+
+void UserSnapshot::set(const std::string& name, const std::string& value) {
+    postgres_.query("SELECT set_config('apikey.' || $1, $2, true)", {name, value});
+}
+
+std::string UserSnapshot::time() {
+    const PgResult result = postgres_.query(
+        "SELECT CASE WHEN pg_is_in_recovery() THEN least(now(), pg_last_xact_replay_timestamp()) ELSE now() END");
+    return std::string(cell(result, 0, 0));
+}
+
+void UserSnapshot::end() {
+    postgres_.execute("COMMIT");
+    open_ = false;
 }
 
 }  // namespace apikey

@@ -48,6 +48,12 @@ class SchemaMismatch : public std::runtime_error {
     std::string advice_;
 };
 
+// Whoever asked for it does not wait for the answer any longer.
+class PeerGone : public std::exception {
+  public:
+    [[nodiscard]] const char* what() const noexcept override { return "the client has gone"; }
+};
+
 // The process is asked to end.
 class Stopped : public std::exception {};
 

@@ -23,7 +23,8 @@ constexpr std::string_view kQueryCanceled = "57014";
 UsageFilter filter_of(const UsageArguments& usage, const std::string& user) {
     const auto now = std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
     UsageFilter filter;
-    filter.range = or_refuse(parse_time_range(usage.from, usage.to, now, kDefaultRange), kWrongUse);
+    const TimeRange range = or_refuse(parse_time_range(usage.from, usage.to, now, kDefaultRange), kWrongUse);
+    filter.range = {range.from, range.until};
     if (usage.key && !is_uuid(*usage.key)) {
         throw Refusal{"--key \"" + *usage.key + "\" is no key's id; `apikeyctl keys list` shows them", kWrongUse};
     }
@@ -114,8 +115,8 @@ void run_usage_totals(const Arguments& arguments) {
     const UsageGrouping by = usage_grouping_of(usage.by).value_or(UsageGrouping::user);
     const UsageFilter filter = filter_of(usage, arguments.user);
     const UsageReport report = ask(settings_of(arguments), by, filter, usage.limit);
-    if (arguments.json) return print_as_json(report, usage, filter.range);
-    std::cout << "usage by " << usage.by << ", " << describe(filter.range) << "\n";
+    if (arguments.json) return print_as_json(report, usage, {*filter.range.from, *filter.range.until});
+    std::cout << "usage by " << usage.by << ", " << describe({*filter.range.from, *filter.range.until}) << "\n";
     print_lines(lines_of(report, usage), usage.by == "key" ? 3 : 1);
     if (report.group_count != std::to_string(report.groups.size())) {
         std::cout << report.groups.size() << " of " << report.group_count << " shown (--limit); the total is of all\n";

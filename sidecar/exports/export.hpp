@@ -17,11 +17,14 @@
 namespace apikey {
 
 struct ExportHooks {
-    std::function<void(std::uint64_t rows)> on_rows;  // now and then; empty: nobody asks
+    // Empty: nobody asks.
+    std::function<void(std::uint64_t rows)> on_rows;  // now and then, and at the end
+    // Of usage: the first row of this date begins after so many bytes of the export, those included that the sink has not got.
+    std::function<void(const std::string& date, std::uint64_t bytes)> on_date;
 };
 
-// All throw PostgresError, what `sink` throws, and what ends a wait of `postgres`; the sink has then got less than the whole, which
-// whoever made it must show. They return how many rows (conversations) were written.
+// All throw PostgresError, what `sink` throws, and what ends a wait of `postgres` (Postgres::give_up_with). The query is cancelled
+// then, `postgres` must be thrown away, and the sink has got less than the whole, which whoever made it must show. They return how many rows (conversations) were written.
 std::uint64_t export_usage(Postgres& postgres, const std::string& user, const UsageExportQuery& query, ByteSink& sink,
                            const ExportHooks& hooks = {});
 // Nothing when query.id names no conversation of this user's; nothing was written then.
