@@ -32,6 +32,10 @@ with Test() as t:
     pg, redis = t.postgres(), t.redis()
     daemon = t.apikeyd(pg.dsn.replace("user=postgres", "user=apikeyd"), redis, wait=None)
     connection = pg.connect()
+    pg.sql("CREATE FUNCTION as_the_user() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF current_user <> 'apikey_user' OR "
+           "current_setting('request.jwt.claims')::jsonb ->> 'sub' <> NEW.user_id THEN RAISE 'as %', current_user; END IF; RETURN NEW; END $$")
+    for table in ("usage_records",):  # whatever the connection may do, rows are written with the user's own rights
+        pg.sql(f"CREATE TRIGGER as_the_user BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION as_the_user()")
 
     def rows_of(user):
         with connection.cursor() as cursor:

@@ -202,7 +202,7 @@ void ConversationJson::take_metadata(const JsonEvent& event) {
 }
 
 void ConversationJson::end_metadata() {
-    if (metadata_.complaint()) return complain("metadata", *metadata_.complaint());
+    if (const Complaint& complaint = metadata_.complaint()) return complain("metadata", *complaint);
     (in_message() ? message_.metadata : conversation_.metadata) = metadata_.text();
 }
 

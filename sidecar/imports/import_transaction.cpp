@@ -1,7 +1,6 @@
 #include "sidecar/imports/import_transaction.hpp"
 
 #include "core/decimal.hpp"
-#include "sidecar/imports/row_reader.hpp"
 #include "sidecar/usage_writer.hpp"
 #include "sidecar/user_transaction.hpp"
 #include "sidecar/weather.hpp"

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "sidecar/imports/import.hpp"
+#include "sidecar/imports/row_reader.hpp"
 
 namespace apikey {
 
@@ -36,7 +37,6 @@ class ImportTransaction {
 };
 
 // Reads all of `source`. False: it is malformed, or a row of it is bad; `outcome` says so.
-class RowReader;
 bool read_rows(ByteSource& source, RowReader& reader, const ImportHooks& hooks, ImportOutcome& outcome);
 
 // Calls `store`, unless `outcome` has errors. What Postgres refuses for its content becomes one.

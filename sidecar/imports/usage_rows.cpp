@@ -55,11 +55,14 @@ class UsageCsv : public RowReader {
         Members members(kUsageColumns);
         const std::string line = "line " + std::to_string(record.line) + ": ";
         for (std::size_t i = 0; i < record.fields.size(); ++i) {
-            if (const auto complaint = members.name(record.fields[i])) {
-                refusal_ = line + "the first line " + with_column(*complaint) + "; it must be " + wanted_header();
+            const auto complaint = members.name(record.fields[i]);
+            const auto column = members.current();
+            if (complaint || !column) {  // one is the other
+                refusal_ =
+                    line + "the first line " + with_column(complaint.value_or("")) + "; it must be " + wanted_header();
                 return false;
             }
-            columns_[i] = *members.current();
+            columns_[i] = *column;
         }
         for (std::size_t i = 0; i < kUsageColumns.size(); ++i) {
             if (members.has(i)) continue;
@@ -72,7 +75,8 @@ class UsageCsv : public RowReader {
 
     static std::string with_column(std::string complaint) {
         constexpr std::string_view kMember = "member";
-        return complaint.replace(complaint.find(kMember), kMember.size(), "column");
+        const std::size_t at = complaint.find(kMember);
+        return at == std::string::npos ? complaint : complaint.replace(at, kMember.size(), "column");
     }
 
     static std::string wanted_header() {
