@@ -81,6 +81,44 @@ void add_usage_command(CLI::App& app, Arguments& arguments, std::function<void()
     command.add_option("--spool", usage.spool, "api_key_spool of nginx.conf, to look into")->needs(pipeline);
 }
 
+constexpr const char* kExportExamples =
+    "Examples:\n"
+    "  apikeyctl export usage --user alice --format csv --from 2026-11-01 --to 2026-11-30 -o november.csv\n"
+    "  apikeyctl export usage --user alice --model gpt-4o --status error | jq .recordCount\n"
+    "  apikeyctl export conversations --user alice -o conversations.json\n"
+    "A date is that whole day in UTC, also as --to; a time (2026-11-28T12:00:00Z) as --to is not part of it.\n"
+    "FILE is there only when it is complete; until then it is FILE.part.";
+
+void add_export_options(CLI::App& command, Arguments& arguments, const std::vector<std::string>& formats) {
+    ExportArguments& exported = arguments.exported;
+    command.footer(kExportExamples);
+    command.add_option("--user", arguments.user, "whose")->required();
+    command.add_option("--format", exported.format, "default: json")->check(CLI::IsMember(formats));
+    command.add_option("--from", exported.from, "first day, or time in ISO 8601 (default: from the beginning)");
+    command.add_option("--to", exported.to, "last day, or time that is not part of it (default: to the end)");
+    command.add_option("-o", exported.output, "write to this file (default: stdout)")->type_name("FILE");
+}
+
+void add_export_commands(CLI::App& app, Arguments& arguments, std::function<void()>& chosen) {
+    ExportArguments& exported = arguments.exported;
+    CLI::App& exports = *app.add_subcommand("export", "write out what is stored of a user");
+    exports.require_subcommand(1);
+    exports.fallthrough();
+
+    CLI::App* usage =
+        add_command(exports, "usage", "what the user's keys were used for", arguments, run_export_usage, chosen);
+    add_export_options(*usage, arguments, {"csv", "json"});
+    usage->add_option("--key", exported.key, "only of the key with this id");
+    usage->add_option("--endpoint", exported.endpoint, "only of this endpoint");
+    usage->add_option("--model", exported.model, "only of this model; \"\": of requests without one");
+    usage->add_option("--status", exported.status, "only success or error")->check(CLI::IsMember({"success", "error"}));
+
+    CLI::App* conversations = add_command(exports, "conversations", "the user's conversations with their messages",
+                                          arguments, run_export_conversations, chosen);
+    add_export_options(*conversations, arguments, {"json"});
+    conversations->add_option("--conversation", exported.conversation, "only the one with this id");
+}
+
 void add_import_commands(CLI::App& app, Arguments& arguments, std::function<void()>& chosen) {
     CLI::App& import =
         *app.add_subcommand("import", "take what an export wrote, as a user's own: all of it or nothing");
@@ -117,6 +155,7 @@ int run(int argc, char** argv) {
                 run_doctor, chosen);
     add_key_commands(app, arguments, chosen);
     add_usage_command(app, arguments, chosen);
+    add_export_commands(app, arguments, chosen);
     add_import_commands(app, arguments, chosen);
     try {
         app.parse(argc, argv);

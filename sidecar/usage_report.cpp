@@ -27,8 +27,9 @@ std::string groups_of(UsageGrouping by) {
         "{}",
         group, owner, by == UsageGrouping::key ? "1, 2" : "1");
     if (!of_time) return rows;
-    return fmt::format("SELECT to_char(name, '{}') AS name, NULL::text AS owner, {} FROM ({}) AS days GROUP BY 1",
-                       by == UsageGrouping::day ? "YYYY-MM-DD" : "YYYY-MM", kSums, rows);
+    return fmt::format(
+        "SELECT to_char(name::timestamp, '{}') AS name, NULL::text AS owner, {} FROM ({}) AS days GROUP BY 1",
+        by == UsageGrouping::day ? "YYYY-MM-DD" : "YYYY-MM", kSums, rows);
 }
 
 // {0}: the groups; {1}: a key's name; {2}: the order; {3}: the limit. The row of the total comes first, and is there when no row
@@ -41,9 +42,8 @@ constexpr const char* kReport =
     "errors, "
     "NULL FROM sums ORDER BY {2}{3})";
 
-// A key that is gone has none; an application's table may hold an id twice.
-constexpr const char* kKeyName =
-    "(SELECT k.name FROM api_keys k WHERE k.id = sums.name AND k.user_id = sums.owner LIMIT 1)";
+// A key that is gone has none; an application's table may hold an id twice. {}: for whom it may be told.
+constexpr const char* kKeyName = "(SELECT k.name FROM api_keys k WHERE k.id = sums.name{} LIMIT 1)";
 
 // The conditions that are there, and their values as $1, $2, …
 struct Statement {
@@ -88,7 +88,8 @@ UsageReport report_usage(Postgres& postgres, UsageGrouping by, const UsageFilter
     statement.add(" AND status = ${}", filter.status);
     const std::string groups = fmt::format(fmt::runtime(groups_of(by)), statement.conditions);
     const char* order = is_of_time(by) ? "name DESC" : "requests DESC, sums.name, owner";
-    const std::string sql = fmt::format(kReport, groups, by == UsageGrouping::key ? kKeyName : "NULL", order,
+    const std::string key_name = fmt::format(kKeyName, filter.user ? " AND k.user_id = sums.owner" : "");
+    const std::string sql = fmt::format(kReport, groups, by == UsageGrouping::key ? key_name : "NULL", order,
                                         limit ? " LIMIT " + std::to_string(*limit) : "");
     const PgResult result = postgres.query(sql.c_str(), statement.values);
     UsageReport report;

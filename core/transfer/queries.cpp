@@ -90,7 +90,9 @@ OpenRange read_range(Reader& reader) {
     const auto end = read_time(reader, "endDate");
     if (start) range.from = start->at;
     if (end) range.until = end->at + (end->whole_day ? days(1) : days(0));
-    if (start && end && range.until < range.from) reader.refuse(Error{"endDate is before startDate"});
+    // A day before the start ends where that begins.
+    if (start && end && (range.until < range.from || (end->whole_day && range.until == range.from)))
+        reader.refuse(Error{"endDate is before startDate"});
     return range;
 }
 

@@ -30,6 +30,19 @@ struct UsageArguments {
     std::string spool;  // empty: none
 };
 
+// Of `export`.
+struct ExportArguments {
+    std::optional<std::string> format;
+    std::string from;
+    std::string to;
+    std::optional<std::string> endpoint;
+    std::optional<std::string> model;
+    std::optional<std::string> status;
+    std::optional<std::string> key;
+    std::optional<std::string> conversation;
+    std::string output;  // empty: stdout
+};
+
 // Of `import`.
 struct ImportArguments {
     std::string file;    // -: standard input
@@ -50,6 +63,7 @@ struct Arguments {
     std::string id;
     std::string overlap = "24h";
     UsageArguments usage;
+    ExportArguments exported;
     ImportArguments import;
 };
 

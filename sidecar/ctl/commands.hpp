@@ -12,6 +12,10 @@ void run_sync(const Arguments& arguments);
 // doctor.cpp
 void run_doctor(const Arguments& arguments);
 
+// export.cpp
+void run_export_usage(const Arguments& arguments);
+void run_export_conversations(const Arguments& arguments);
+
 // import.cpp
 void run_import_usage(const Arguments& arguments);
 void run_import_conversations(const Arguments& arguments);
