@@ -2,6 +2,7 @@
 # Thousands of connections that ask nothing, and clients that send their header byte by byte, keep nobody from being served.
 # Hazards: S13
 
+import contextlib
 import os
 import time
 
@@ -47,7 +48,8 @@ with Test() as t:
     began = time.monotonic()
     slow = [sidecar.connect() for _ in range(140)]
     for c in slow:
-        c.send(b"GET /export/usage HTTP/1.1\r\nHost: x\r\n")
+        with contextlib.suppress(OSError):     # some have made room for others already
+            c.send(b"GET /export/usage HTTP/1.1\r\nHost: x\r\n")
     t.is_(sidecar.get("/export/usage").status, 200, "beside 140 that send half a header one is served")
     last, answer = slow[-1], None
     while time.monotonic() - began < 25 and answer is None:

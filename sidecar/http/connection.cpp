@@ -65,8 +65,8 @@ class Conversation {
         stream_.read_within(rules_.limits.header);
         error_code error;
         beast::http::read_header(stream_, buffer_, parser, error);
-        if (!rules_.works()) return false;
         if (error) return refuse(parser, answer_to(error));
+        if (!rules_.works()) return false;
         if (parser.get().version() != 11)
             return refuse(parser, problem(505, "http_version", "HTTP version", "Only HTTP/1.1 is spoken here."));
         return answer(parser);
@@ -84,7 +84,11 @@ class Conversation {
         return exchange.keeps_connection() && !rules_.stop.is_set();
     }
 
-    void linger() { http::linger(stream_, rules_.stop.is_set() ? rules_.limits.last_words : rules_.limits.linger); }
+    // Meanwhile another connection may take its place.
+    void linger() {
+        if (rules_.waits())
+            http::linger(stream_, rules_.stop.is_set() ? rules_.limits.last_words : rules_.limits.linger);
+    }
 
     bool refuse(RequestParser& parser, const std::optional<Answer>& answer) {
         if (!answer) return false;
@@ -107,7 +111,7 @@ void answer_without_memory(TimedStream& stream) {
 // `answer`, where none was begun. False: one was.
 bool answer_instead(Exchange& exchange, TimedStream& stream, const Limits& limits, const Answer& answer) {
     if (exchange.has_begun()) return false;
-    stream.last_words(limits.last_words);
+    if (stream.is_cut()) stream.last_words(limits.last_words);
     exchange.answer(answer);
     return true;
 }
@@ -123,9 +127,7 @@ bool answer_request(Exchange& exchange, TimedStream& stream, const Handler& hand
         } catch (const HeaderWasEnough&) {
             return exchange.is_answered();
         } catch (const Refused& refused) {
-            if (exchange.has_begun()) return false;
-            exchange.answer(refused.answer());
-            return true;
+            return answer_instead(exchange, stream, limits, refused.answer());
         } catch (const ClientGone&) {
             return false;
         } catch (const ClientStalled&) {

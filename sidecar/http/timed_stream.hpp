@@ -41,6 +41,7 @@ class TimedStream {
     // Waits until there is something to read, or the other side is gone. False: not within `most`, or `wake` is set.
     [[nodiscard]] bool wait_for_data(Milliseconds most, const EventFd& wake) const;
 
+    [[nodiscard]] bool is_cut() const noexcept { return cut_ != nullptr && cut_->is_set(); }
     void read_within(Milliseconds most) noexcept { read_end_ = Clock::now() + most; }
     // From here on writing counts anew, for another answer.
     void forget_writing() noexcept { taken_ = 0, waited_ = Clock::duration::zero(); }
@@ -93,7 +94,6 @@ class TimedStream {
     std::size_t send(iovec* pieces, std::size_t count, error_code& error);
     // Until `fd_` is ready for `events`, at most until `end`. What is wrong instead.
     error_code wait(short events, Clock::time_point end) const;
-    [[nodiscard]] bool is_cut() const noexcept { return cut_ != nullptr && cut_->is_set(); }
 
     int fd_;
     const EventFd* cut_;  // null: no more
