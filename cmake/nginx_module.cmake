@@ -2,6 +2,9 @@
 set(MODULE_SOURCES
     ngx_module/access_phase.cpp
     ngx_module/answer.cpp
+    ngx_module/content_directives.cpp
+    ngx_module/content_handlers.cpp
+    ngx_module/content_request.cpp
     ngx_module/credentials.cpp
     ngx_module/directives.cpp
     ngx_module/invalidation.cpp
@@ -13,6 +16,7 @@ set(MODULE_SOURCES
     ngx_module/module.cpp
     ngx_module/modules.c
     ngx_module/park.cpp
+    ngx_module/problem_answer.cpp
     ngx_module/process_identity.cpp
     ngx_module/redis_addresses.cpp
     ngx_module/redis_conf.cpp
@@ -20,6 +24,9 @@ set(MODULE_SOURCES
     ngx_module/redis_socket.cpp
     ngx_module/request_ctx.cpp
     ngx_module/response_usage.cpp
+    ngx_module/sidecar_framing.cpp
+    ngx_module/sidecar_peer.cpp
+    ngx_module/sidecar_upstream.cpp
     ngx_module/usage.cpp
     ngx_module/usage_capture.cpp
     ngx_module/usage_directives.cpp

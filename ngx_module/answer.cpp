@@ -1,8 +1,11 @@
 #include "ngx_module/answer.hpp"
 
+#include <new>
+#include <type_traits>
+
 #include "core/problem.hpp"
-#include "ngx_module/ngx_compat.hpp"
 #include "ngx_module/ngx_text.hpp"
+#include "ngx_module/problem_answer.hpp"
 #include "ngx_module/usage_capture.hpp"
 
 namespace apikey::ngx {
@@ -25,21 +28,9 @@ const ngx_str_t* challenge_of(const LocationConf& conf, Verdict verdict) {
     return nullptr;
 }
 
-ngx_table_elt_t* add_header(ngx_http_request_t* r, std::string_view name) noexcept {
-    if (r->headers_out.headers.part.elts == nullptr) return nullptr;  // HTTP/0.9 has no header list
-    auto* line = static_cast<ngx_table_elt_t*>(ngx_list_push(&r->headers_out.headers));
-    if (line == nullptr) return nullptr;
-    line->hash = 1;
-    line->key = borrowed(name);
-    line->value = {0, nullptr};
-    line->lowcase_key = nullptr;
-    end_header_line(line);
-    return line;
-}
-
 // www_authenticate is set too, not only pushed: that is how nginx withdraws it when `satisfy any` lets a request in.
 bool add_challenge(RequestCtx& ctx, const ngx_str_t& value) noexcept {
-    if (ctx.challenge == nullptr) ctx.challenge = add_header(ctx.request, "WWW-Authenticate");
+    if (ctx.challenge == nullptr) ctx.challenge = add_header(ctx.request, "WWW-Authenticate", {});
     if (ctx.challenge == nullptr) return false;
     ctx.challenge->hash = 1;
     ctx.challenge->value = value;
@@ -50,7 +41,7 @@ bool add_challenge(RequestCtx& ctx, const ngx_str_t& value) noexcept {
 bool add_retry_after(RequestCtx& ctx) noexcept {
     static constexpr std::string_view kSeconds = "1";
     static_assert(kRetryAfterSeconds == 1);
-    if (ctx.retry_after == nullptr) ctx.retry_after = add_header(ctx.request, "Retry-After");
+    if (ctx.retry_after == nullptr) ctx.retry_after = add_header(ctx.request, "Retry-After", {});
     if (ctx.retry_after == nullptr) return false;
     ctx.retry_after->value = borrowed(kSeconds);
     return true;
@@ -76,25 +67,49 @@ void warn_of_subrequest(ngx_http_request_t* r) noexcept {
                   &static_cast<ngx_http_core_loc_conf_t*>(ngx_http_get_module_loc_conf(r, ngx_http_core_module))->name);
 }
 
+// The document in place of nginx's page, until it is sent. In the request's pool.
+struct Replacement {
+    std::string_view document;
+};
+static_assert(std::is_trivially_destructible_v<Replacement>, "freed with the pool, never destroyed");
+
+// Where a content handler is, nginx's own pages of refusals are problem documents too. Nothing: this page stays.
+std::string_view page_of_content(ngx_http_request_t* r) noexcept {
+    if (r->err_status == 0 || location_conf(r).content == Content::none) return {};
+    ngx_uint_t status = r->headers_out.status;
+    const std::string_view document = page_for(status);
+    if (document.empty()) return {};
+    r->headers_out.status = status;
+    r->err_status = status;
+    return document;
+}
+
+bool replace_page(ngx_http_request_t* r, std::string_view document) noexcept {
+    auto* replacement = static_cast<Replacement*>(ngx_palloc(r->pool, sizeof(Replacement)));
+    if (replacement == nullptr) return false;
+    new (replacement) Replacement{document};
+    ngx_http_set_ctx(r, replacement, ngx_http_api_key_filter_module);
+    r->headers_out.content_type = borrowed(kProblemMediaType);
+    r->headers_out.content_type_len = kProblemMediaType.size();
+    r->headers_out.content_type_lowcase = nullptr;
+    r->headers_out.charset = {0, nullptr};
+    r->headers_out.content_length_n = static_cast<off_t>(document.size());
+    if (r->headers_out.content_length != nullptr) {
+        r->headers_out.content_length->hash = 0;
+        r->headers_out.content_length = nullptr;
+    }
+    return true;
+}
+
 ngx_int_t header_filter(ngx_http_request_t* r) noexcept {
     if (r != r->main) {
         warn_of_subrequest(r);
         return next_header_filter(r);
     }
     RequestCtx* ctx = find_ctx(r);
-    if (refusal_goes_out(r, ctx)) {
-        const std::string_view document = problem_document(ctx->verdict);
-        r->headers_out.content_type = borrowed(kProblemMediaType);
-        r->headers_out.content_type_len = kProblemMediaType.size();
-        r->headers_out.content_type_lowcase = nullptr;
-        r->headers_out.charset = {0, nullptr};
-        r->headers_out.content_length_n = static_cast<off_t>(document.size());
-        if (r->headers_out.content_length != nullptr) {
-            r->headers_out.content_length->hash = 0;
-            r->headers_out.content_length = nullptr;
-        }
-        ctx->replace_body = true;
-    }
+    const std::string_view document = refusal_goes_out(r, ctx) ? problem_document(ctx->verdict) : page_of_content(r);
+    if (!document.empty() && !replace_page(r, document)) return NGX_ERROR;
+    if (location_conf(r).content != Content::none && !forbid_storing(r)) return NGX_ERROR;
     if (ctx != nullptr) begin_capture(r, *ctx);
     return next_header_filter(r);
 }
@@ -107,10 +122,9 @@ void discard(ngx_chain_t* in) noexcept {
     }
 }
 
-ngx_int_t send_problem(ngx_http_request_t* r, RequestCtx& ctx, ngx_chain_t* in) noexcept {
-    ctx.replace_body = false;
+ngx_int_t send_replacement(ngx_http_request_t* r, std::string_view document, ngx_chain_t* in) noexcept {
+    ngx_http_set_ctx(r, nullptr, ngx_http_api_key_filter_module);
     discard(in);
-    const std::string_view document = problem_document(ctx.verdict);
     auto* buffer = static_cast<ngx_buf_t*>(ngx_calloc_buf(r->pool));
     ngx_chain_t* out = ngx_alloc_chain_link(r->pool);
     if (buffer == nullptr || out == nullptr) return NGX_ERROR;
@@ -127,10 +141,10 @@ ngx_int_t send_problem(ngx_http_request_t* r, RequestCtx& ctx, ngx_chain_t* in) 
 
 ngx_int_t body_filter(ngx_http_request_t* r, ngx_chain_t* in) noexcept {
     if (r != r->main || in == nullptr) return next_body_filter(r, in);
-    if (RequestCtx* ctx = find_ctx(r); ctx != nullptr) {
-        capture_body(r, *ctx, in);
-        if (ctx->replace_body) return send_problem(r, *ctx, in);
-    }
+    if (RequestCtx* ctx = find_ctx(r); ctx != nullptr) capture_body(r, *ctx, in);
+    const auto* replacement =
+        static_cast<const Replacement*>(ngx_http_get_module_ctx(r, ngx_http_api_key_filter_module));
+    if (replacement != nullptr) return send_replacement(r, replacement->document, in);
     return next_body_filter(r, in);
 }
 

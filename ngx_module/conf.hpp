@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "core/usage/usage_slot.hpp"
 #include "core/verdict.hpp"
 #include "ngx_module/ngx.hpp"
+#include "ngx_module/sidecar_peer.hpp"
 
 namespace apikey::ngx {
 
@@ -37,7 +39,8 @@ struct RedisConf {
 // api_key_sidecar
 struct SidecarConf {
     std::string socket_path;
-    std::string secret;  // the first line of secret_file, empty: none
+    std::string secret;           // the first line of secret_file, empty: none
+    SidecarPeer* peer = nullptr;  // in the configuration's pool, like this
 };
 
 struct MainConf {
@@ -63,6 +66,9 @@ struct Source {
 // api_key_usage_response
 enum class ResponseUsage : ngx_uint_t { off, openai };
 
+// api_key_export, api_key_import
+enum class Content : std::uint8_t { none, export_usage, export_conversations, import_usage, import_conversations };
+
 // Lists live in the configuration's pool and are destroyed with it.
 using Sources = std::vector<Source>;
 using Scopes = std::vector<std::string_view>;
@@ -73,7 +79,8 @@ struct LocationConf {
     ngx_str_t declared_in;    // the file and line of the api_key directive, for messages
     Sources* sources;         // api_key_source, null: bearer
     ngx_flag_t checksum;      // api_key_checksum
-    Scopes* required;         // api_key_require, null: none
+    Scopes* written_scopes;   // api_key_require, null: none
+    Scopes* required;         // these, and what a content handler needs; null: none
     ngx_uint_t phase;         // api_key_phase: NGX_HTTP_ACCESS_PHASE or NGX_HTTP_PREACCESS_PHASE
     const CacheTimes* cache;  // api_key_cache, in the configuration's pool; null until inherited
     // What is recorded of a request (usage_capture.cpp). Values: null where nginx.conf names none.
@@ -88,7 +95,11 @@ struct LocationConf {
     usage::Label endpoint_label;           // where it takes no variables; in the configuration's pool
     usage::Label model_label;
     usage::Label no_model;
-    ngx_str_t metrics_in;  // the file and line of api_key_metrics, for messages; empty: none
+    Content content;                    // what its content handler serves; not inherited
+    ngx_str_t content_in;               // the file and line of that directive, for messages
+    ngx_http_upstream_conf_t* sidecar;  // how it asks apikeyd
+    ngx_http_complex_value_t* user;     // api_key_user, null: $api_key_user
+    ngx_str_t metrics_in;               // the file and line of api_key_metrics, for messages; empty: none
     // The values of WWW-Authenticate that this location may send, made when nginx.conf is read.
     ngx_str_t challenge_missing;
     ngx_str_t challenge_invalid;

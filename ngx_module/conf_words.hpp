@@ -22,6 +22,12 @@ inline ngx_str_t copied_or_throw(ngx_pool_t* pool, std::string_view text) {
     return copy;
 }
 
+// The file and line that nginx reads, for messages that come later; in the configuration's pool. Throws std::bad_alloc.
+inline ngx_str_t this_line(ngx_conf_t* cf) {
+    return copied_or_throw(cf->pool,
+                           std::string(view(cf->conf_file->file.name)) + ":" + std::to_string(cf->conf_file->line));
+}
+
 // Logs what is wrong, with the file and line that nginx is at (and the system's error, unless 0): what the setter of a
 // directive returns.
 inline char* wrong(ngx_conf_t* cf, const std::string& message, ngx_err_t error = 0) {

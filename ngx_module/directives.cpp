@@ -5,6 +5,7 @@
 #include "core/problem.hpp"
 #include "core/redis/names.hpp"
 #include "ngx_module/conf_words.hpp"
+#include "ngx_module/content_directives.hpp"
 #include "ngx_module/guard.hpp"
 #include "ngx_module/key_zone.hpp"
 #include "ngx_module/location_directives.hpp"
@@ -79,6 +80,12 @@ ngx_command_t directives[] = {
     {ngx_string("api_key_usage_cost"), kAnywhere | NGX_CONF_TAKE1, set_usage_cost, NGX_HTTP_LOC_CONF_OFFSET, 0,
      nullptr},
     {ngx_string("api_key_usage_response"), kAnywhere | NGX_CONF_TAKE1, set_usage_response, NGX_HTTP_LOC_CONF_OFFSET, 0,
+     nullptr},
+    {ngx_string("api_key_export"), NGX_HTTP_LOC_CONF | NGX_CONF_TAKE1, set_export, NGX_HTTP_LOC_CONF_OFFSET, 0,
+     nullptr},
+    {ngx_string("api_key_import"), NGX_HTTP_LOC_CONF | NGX_CONF_TAKE1, set_import, NGX_HTTP_LOC_CONF_OFFSET, 0,
+     nullptr},
+    {ngx_string("api_key_user"), NGX_HTTP_LOC_CONF | NGX_CONF_TAKE1, set_content_user, NGX_HTTP_LOC_CONF_OFFSET, 0,
      nullptr},
     {ngx_string("api_key_metrics"), NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, set_metrics, NGX_HTTP_LOC_CONF_OFFSET, 0,
      nullptr},
@@ -170,7 +177,8 @@ char* merge_location_conf(ngx_conf_t* cf, void* parent, void* child) noexcept {
         conf.declared_in = above.declared_in;
     }
     if (conf.sources == nullptr) conf.sources = above.sources;
-    if (conf.required == nullptr) conf.required = above.required;
+    if (conf.written_scopes == nullptr) conf.written_scopes = above.written_scopes;
+    conf.required = conf.written_scopes;
     ngx_conf_merge_value(conf.checksum, above.checksum, 0);
     ngx_conf_merge_uint_value(conf.phase, above.phase, NGX_HTTP_ACCESS_PHASE);
     if (conf.cache == nullptr) conf.cache = above.cache;
@@ -178,8 +186,11 @@ char* merge_location_conf(ngx_conf_t* cf, void* parent, void* child) noexcept {
     const MainConf& main = main_conf(cf);
     if (conf.metrics_in.data != nullptr && main.zone == nullptr)
         return without_zone(cf, "api_key_metrics", conf.metrics_in);
-    if (conf.enabled == 0) return NGX_CONF_OK;
-    return guarded(cf, "api_key", [&] { return finish_location(cf, conf); });
+    if (conf.user == nullptr) conf.user = above.user;
+    return guarded(cf, "api_key", [&]() -> char* {
+        if (char* failed = finish_content(cf, conf); failed != NGX_CONF_OK) return failed;
+        return conf.enabled == 0 ? NGX_CONF_OK : finish_location(cf, conf);
+    });
 }
 
 }  // namespace apikey::ngx

@@ -20,12 +20,6 @@ std::string quoted(std::string_view text) {
     return "\"" + std::string(text) + "\"";
 }
 
-// The file and line that nginx reads, for messages that come later.
-ngx_str_t this_line(ngx_conf_t* cf) {
-    return copied_or_throw(cf->pool,
-                           std::string(view(cf->conf_file->file.name)) + ":" + std::to_string(cf->conf_file->line));
-}
-
 bool valid_field_name(std::string_view name) {
     if (name.empty()) return false;
     for (const char c : name) {
@@ -116,9 +110,9 @@ char* set_source(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
 
 char* set_require(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
     auto& location = *static_cast<LocationConf*>(conf);
-    if (location.required != nullptr) return const_cast<char*>("is duplicate");
+    if (location.written_scopes != nullptr) return const_cast<char*>("is duplicate");
     return guarded(cf, "api_key_require", [&]() -> char* {
-        location.required = make_in_pool<Scopes>(cf->pool);
+        location.written_scopes = make_in_pool<Scopes>(cf->pool);
         for (ngx_uint_t i = 1; i < cf->args->nelts; ++i) {
             const std::string_view scope = argument(cf, i);
             if (!valid_scope(scope) || scope == "*") {
@@ -126,7 +120,7 @@ char* set_require(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
                              "invalid scope " + quoted(scope) +
                                  " in api_key_require; write scopes as words, for example api_key_require chat:write;");
             }
-            location.required->push_back(scope);
+            location.written_scopes->push_back(scope);
         }
         return NGX_CONF_OK;
     });

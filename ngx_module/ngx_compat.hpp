@@ -25,4 +25,13 @@ inline bool wants_no_answer(const ngx_connection_t* c) noexcept {
 #endif
 }
 
+// Since 1.27.2 it can keep trailers.
+inline ngx_int_t parse_chunked(ngx_http_request_t* r, ngx_buf_t* buffer, ngx_http_chunked_t& chunked) noexcept {
+#if (nginx_version >= 1027002)
+    return ngx_http_parse_chunked(r, buffer, &chunked, 0);
+#else
+    return ngx_http_parse_chunked(r, buffer, &chunked);
+#endif
+}
+
 }  // namespace apikey::ngx

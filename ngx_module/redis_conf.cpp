@@ -200,6 +200,7 @@ char* finish_connections(ngx_conf_t* cf, MainConf& conf) {
         conf.sidecar = make_in_pool<SidecarConf>(cf->pool);
         conf.sidecar->socket_path = kDefaultSidecar;
     }
+    conf.sidecar->peer = make_in_pool<SidecarPeer>(cf->pool, conf.sidecar->socket_path);
     if (conf.redis != nullptr) {
         take_resolver(cf, *conf.redis);
         return NGX_CONF_OK;

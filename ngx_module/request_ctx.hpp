@@ -60,7 +60,6 @@ struct RequestCtx {
     Verdict verdict = Verdict::missing;  // of `judged_in`
     bool overruled = false;              // it refused, but another rule let the request in (`satisfy any`)
     bool usage_captured = false;
-    bool replace_body = false;          // the problem document is to be sent
     std::array<char, 160> usual_texts;  // room for those of most keys: two ids of 36, a name, a prefix and some scopes
 };
 

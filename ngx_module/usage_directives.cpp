@@ -4,6 +4,7 @@
 
 #include "core/usage/cost.hpp"
 #include "core/utf8.hpp"
+#include "ngx_module/compile_value.hpp"
 #include "ngx_module/conf_words.hpp"
 #include "ngx_module/guard.hpp"
 
@@ -13,17 +14,6 @@ namespace {
 
 constexpr ngx_msec_t kShortestInterval = 100;
 constexpr ngx_msec_t kLongestInterval = 60'000;
-
-// Word `index` as a value that may hold variables. Null: what is wrong with it is logged.
-ngx_http_complex_value_t* compile(ngx_conf_t* cf, ngx_uint_t index) {
-    auto* value = static_cast<ngx_http_complex_value_t*>(ngx_pcalloc(cf->pool, sizeof(ngx_http_complex_value_t)));
-    if (value == nullptr) throw std::bad_alloc();
-    ngx_http_compile_complex_value_t compile{};
-    compile.cf = cf;
-    compile.value = &static_cast<ngx_str_t*>(cf->args->elts)[index];
-    compile.complex_value = value;
-    return ngx_http_compile_complex_value(&compile) == NGX_OK ? value : nullptr;
-}
 
 // The label that is the same for all requests, in the configuration's pool.
 usage::Label make_label(ngx_conf_t* cf, std::string_view text) {
@@ -40,7 +30,7 @@ bool takes_variables(const ngx_http_complex_value_t& value) noexcept {
 // word is none. Null: what is wrong with it is logged.
 template <class Parse>
 ngx_http_complex_value_t* compile_number(ngx_conf_t* cf, ngx_uint_t index, Parse parse, const char* what) {
-    ngx_http_complex_value_t* const value = compile(cf, index);
+    ngx_http_complex_value_t* const value = compile_value(cf, index);
     if (value == nullptr || takes_variables(*value) || value->value.len == 0 || parse(view(value->value))) return value;
     wrong(cf, "\"" + std::string(view(value->value)) + "\" is " + what);
     return nullptr;
@@ -95,7 +85,7 @@ char* set_usage_value(ngx_conf_t* cf, ngx_command_t* command, void* conf) noexce
     auto*& value = *reinterpret_cast<ngx_http_complex_value_t**>(static_cast<char*>(conf) + command->offset);
     if (value != nullptr) return const_cast<char*>("is duplicate");
     return guarded(cf, "api_key_usage", [&]() -> char* {
-        value = compile(cf, 1);
+        value = compile_value(cf, 1);
         return value != nullptr ? NGX_CONF_OK : static_cast<char*>(NGX_CONF_ERROR);
     });
 }

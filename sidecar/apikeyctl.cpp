@@ -119,6 +119,24 @@ void add_export_commands(CLI::App& app, Arguments& arguments, std::function<void
     conversations->add_option("--conversation", exported.conversation, "only the one with this id");
 }
 
+void add_import_commands(CLI::App& app, Arguments& arguments, std::function<void()>& chosen) {
+    CLI::App& import =
+        *app.add_subcommand("import", "take what an export wrote, as a user's own: all of it or nothing");
+    import.require_subcommand(1);
+    import.fallthrough();
+    const auto add = [&](const char* name, const char* does, void (*run)(const Arguments&)) {
+        CLI::App& command = *add_command(import, name, does, arguments, run, chosen);
+        command.add_option("--user", arguments.user, "whose it will be")->required();
+        command.add_option("FILE", arguments.import.file, "what to read; -: standard input")->required();
+        command.add_option("--format", arguments.import.format, "csv or json (default: by the file's ending)")
+            ->check(CLI::IsMember({"csv", "json"}));
+        command.add_flag("--dry-run", arguments.import.dry_run, "only say what would be imported");
+    };
+    add("usage", "rows that the user has already are skipped", run_import_usage);
+    add("conversations", "conversations that the user has already are skipped, with their messages",
+        run_import_conversations);
+}
+
 int run(int argc, char** argv) {
     Arguments arguments;
     std::function<void()> chosen;
@@ -138,6 +156,7 @@ int run(int argc, char** argv) {
     add_key_commands(app, arguments, chosen);
     add_usage_command(app, arguments, chosen);
     add_export_commands(app, arguments, chosen);
+    add_import_commands(app, arguments, chosen);
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {

@@ -1,4 +1,6 @@
 // apikeyd: the sidecar. Starts its parts in order, waits for a signal, stops them in reverse.
+#include <malloc.h>
+#include <pthread.h>
 #include <spdlog/spdlog.h>
 
 #include <CLI/CLI.hpp>
@@ -6,12 +8,15 @@
 #include <atomic>
 #include <csignal>
 #include <iostream>
+#include <optional>
 #include <string>
 #include <thread>
 
 #include "sidecar/event_fd.hpp"
+#include "sidecar/http/server.hpp"
 #include "sidecar/key_sync.hpp"
 #include "sidecar/log.hpp"
+#include "sidecar/routes/routes.hpp"
 #include "sidecar/run_main.hpp"
 #include "sidecar/schema.hpp"
 #include "sidecar/settings.hpp"
@@ -41,11 +46,37 @@ void handle_signals(EventFd& stop) {
     sigaction(SIGPIPE, &action, nullptr);
 }
 
-int serve(const Settings& settings) {
+// Many threads may run, each for a connection: they share a few heaps, and have small stacks.
+void save_memory() {
+    constexpr int kHeaps = 2;
+    constexpr std::size_t kStackBytes = std::size_t{1} << 20;
+    mallopt(M_ARENA_MAX, kHeaps);
+    pthread_attr_t attributes;
+    if (pthread_attr_init(&attributes) != 0) return;
+    if (pthread_attr_setstacksize(&attributes, kStackBytes) == 0) pthread_setattr_default_np(&attributes);
+    pthread_attr_destroy(&attributes);
+}
+
+http::Limits http_limits(const Settings& settings) {
+    http::Limits limits;
+    limits.stall = settings.exports_stall;
+    return limits;
+}
+
+int serve(const Settings& settings, const std::string& file) {
     start_log(settings.log_level, settings.log_format);
+    save_memory();
     EventFd stop;
+    EventFd cut;
     handle_signals(stop);
     std::atomic<int> status = 0;
+    std::optional<http::ListenSocket> socket;
+    try {
+        socket.emplace(settings.listen, settings.listen_mode);
+    } catch (const http::CannotListen& error) {
+        std::cerr << "apikeyd: " << place_of_setting(file, "listen") << ": listen: " << error.what() << "\n";
+        return kFailed;
+    }
     spdlog::info("apikeyd starts (schema version {})", schema_version());
     // A part that ends by itself ends all.
     const auto start = [&](auto run) {
@@ -60,10 +91,14 @@ int serve(const Settings& settings) {
         });
     };
     UsageCounts usage_counts;
+    Routes routes(settings, cut);
+    const auto answer = [&routes](http::Exchange& exchange) { routes.handle(exchange); };
     std::array parts = {
         start([&] { KeySync(settings, stop).run(); }),
         start([&] { UsageFlusher(settings, stop, usage_counts).run(); }),
         start([&] { UsageRetention(settings, stop).run(); }),
+        start(
+            [&] { http::Server(*socket, answer, http_limits(settings), stop, cut).run([&routes] { routes.tidy(); }); }),
     };
     for (std::thread& part : parts)
         part.join();
@@ -94,7 +129,7 @@ int run(int argc, char** argv) {
         std::cout << file << ": settings are good\n";
         return 0;
     }
-    return serve(*settings);
+    return serve(*settings, file);
 }
 
 }  // namespace

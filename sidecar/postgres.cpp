@@ -127,8 +127,8 @@ void Postgres::start(const char* sql, const std::vector<Parameter>& parameters) 
     }
 }
 
-PgResult Postgres::query_within(milliseconds most, const char* sql) {
-    if (PQsendQuery(connection_.get(), sql) == 0) fail();
+PgResult Postgres::query_within(milliseconds most, const char* sql, const std::vector<Parameter>& parameters) {
+    start(sql, parameters);
     return collect(most);
 }
 

@@ -57,7 +57,8 @@ class Postgres {
     void start(const char* sql, const std::vector<Parameter>& parameters);
     PgResult finish() { return collect(options_.answer_timeout); }
     // The same with another deadline than answer_timeout.
-    PgResult query_within(std::chrono::milliseconds most, const char* sql);
+    PgResult query_within(std::chrono::milliseconds most, const char* sql,
+                          const std::vector<Parameter>& parameters = {});
     // Any number of statements without parameters.
     void execute(const std::string& sql);
     // The same, and wherever they say COPY ... FROM STDIN, the next of `copies` is what the server reads. All results, in order.
@@ -74,6 +75,8 @@ class Postgres {
     void cancel() noexcept;
     // Whether the server still works on something, or its answer has not been read.
     [[nodiscard]] bool is_busy() const noexcept { return PQtransactionStatus(connection_.get()) == PQTRANS_ACTIVE; }
+    // Whether it is in no transaction and works on nothing: somebody else may have it.
+    [[nodiscard]] bool is_idle() const noexcept { return PQtransactionStatus(connection_.get()) == PQTRANS_IDLE; }
     // From now on every wait ends with PeerGone when whoever is at the other end of this socket has closed it, or its sending
     // side. -1: nobody. The descriptor stays its owner's.
     void give_up_with(int peer) noexcept { peer_ = peer; }

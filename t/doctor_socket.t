@@ -27,6 +27,8 @@ with Test() as t:
     daemon.start()
     t.worker(redis)
     doctor = Doctor(t, daemon.config)
+    doctor.all_well("a socket that apikeyd has made")
+    os.unlink(path)                        # from here on the test makes what stands there
     doctor.all_well("a socket that is not there is no fault")
     t.like(doctor.run()["socket.path"][1], f"{path} is not there: only what nginx asks apikeyd itself needs it", "it is noted")
 

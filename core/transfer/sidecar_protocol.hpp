@@ -12,12 +12,11 @@ inline constexpr std::string_view kExportConversations = "/export/conversations"
 inline constexpr std::string_view kImportUsage = "/import/usage";
 inline constexpr std::string_view kImportConversations = "/import/conversations";
 
-// Both base64url without padding (RFC 4648 §5), since a header field takes no control bytes.
+// All base64url without padding (RFC 4648 §5), since a header field takes no control bytes.
 inline constexpr std::string_view kSecretField =
     "Apikey-Secret";  // the first line of secret_file; absent where there is none
 inline constexpr std::string_view kUserField = "Apikey-User";  // in whose name; never empty
-inline constexpr std::string_view kKeyField =
-    "Apikey-Key";  // the id of the key that was used, as it is; absent: none was
+inline constexpr std::string_view kKeyField = "Apikey-Key";    // the id of the key that was used; absent: none was
 // The bytes of the body as the client declared them, for imports; absent where it did not. The body itself is sent in chunks.
 inline constexpr std::string_view kLengthField = "Apikey-Length";
 

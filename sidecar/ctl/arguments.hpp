@@ -43,6 +43,13 @@ struct ExportArguments {
     std::string output;  // empty: stdout
 };
 
+// Of `import`.
+struct ImportArguments {
+    std::string file;    // -: standard input
+    std::string format;  // empty: by the file's ending
+    bool dry_run = false;
+};
+
 // Everything that the command line says; each command reads its own.
 struct Arguments {
     std::string config = kDefaultConfigFile;
@@ -57,6 +64,7 @@ struct Arguments {
     std::string overlap = "24h";
     UsageArguments usage;
     ExportArguments exported;
+    ImportArguments import;
 };
 
 // Ends a command: the message for stderr and the exit status.

@@ -16,6 +16,10 @@ void run_doctor(const Arguments& arguments);
 void run_export_usage(const Arguments& arguments);
 void run_export_conversations(const Arguments& arguments);
 
+// import.cpp
+void run_import_usage(const Arguments& arguments);
+void run_import_conversations(const Arguments& arguments);
+
 // keys.cpp
 void run_create(const Arguments& arguments);
 void run_list(const Arguments& arguments);

@@ -3,27 +3,18 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstdio>
-#include <cstring>
 #include <filesystem>
 #include <system_error>
 
+#include "sidecar/http/socket_file.hpp"
+
 namespace apikey::doctor {
 namespace {
-
-std::string octal(unsigned mode) {
-    std::array<char, 8> text{};
-    const int length = std::snprintf(text.data(), text.size(), "%04o", mode);
-    return {text.data(), static_cast<std::size_t>(length)};
-}
 
 std::string reason(int error) {
     return std::generic_category().message(error);
@@ -42,31 +33,17 @@ std::string owner_of(const struct stat& about) {
     return text + ":" + (found_group != nullptr ? group.gr_name : std::to_string(about.st_gid));
 }
 
-// 0 when somebody accepts, else the errno. Waits for nothing.
-int connect_to(const std::string& path) {
-    struct sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    std::memcpy(address.sun_path, path.data(), std::min(path.size(), sizeof(address.sun_path) - 1));
-    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0) return errno;
-    const int result = connect(fd, reinterpret_cast<const struct sockaddr*>(&address), sizeof(address));
-    const int error = result == 0 ? 0 : errno;
-    close(fd);
-    return error;
-}
-
 // A folder on the way to `path` in which anybody may put something else in its place.
 void check_folders(const std::string& path, Findings& findings) {
     const std::filesystem::path folder = std::filesystem::path(path).parent_path();
-    for (auto at = folder;; at = at.parent_path()) {
+    const std::string open = http::open_folder_on(path);
+    if (!open.empty()) {
         struct stat about{};
-        if (stat(at.c_str(), &about) == 0 && (about.st_mode & S_IWOTH) != 0 && (about.st_mode & S_ISVTX) == 0) {
-            return findings.error("socket.directory",
-                                  "everybody may write into " + at.string() + " (" + octal(about.st_mode & 07777U) +
-                                      "): anybody can put another socket in the place of ours",
-                                  "chmod o-w " + at.string());
-        }
-        if (at == at.parent_path()) break;
+        stat(open.c_str(), &about);
+        return findings.error("socket.directory",
+                              "everybody may write into " + open + " (" + http::octal(about.st_mode & 07777U) +
+                                  "): anybody can put another socket in the place of ours",
+                              "chmod o-w " + open);
     }
     struct stat about{};
     if (stat(folder.c_str(), &about) != 0) {
@@ -74,11 +51,12 @@ void check_folders(const std::string& path, Findings& findings) {
             "socket.directory", folder.string() + ": " + reason(errno),
             "apikeyd's systemd unit makes it (RuntimeDirectory); elsewhere make it for apikeyd's user");
     }
-    findings.ok("socket.directory", folder.string() + ", " + owner_of(about) + " " + octal(about.st_mode & 07777U));
+    findings.ok("socket.directory",
+                folder.string() + ", " + owner_of(about) + " " + http::octal(about.st_mode & 07777U));
 }
 
 void check_answer(const std::string& path, Findings& findings) {
-    const int error = connect_to(path);
+    const int error = http::connect_error(path);
     if (error == 0) return findings.ok("socket.path", path + ": somebody listens");
     if (error == EACCES || error == EPERM) {
         return findings.warning("socket.path", path + ": this user may not connect to it",
@@ -111,9 +89,9 @@ void check_socket(const std::string& path, unsigned mode, const std::string& pla
     check_answer(path, findings);
     findings.ok("socket.owner", owner_of(about));
     const unsigned is = about.st_mode & 0777U;
-    if (is == mode) return findings.ok("socket.mode", octal(is));
-    findings.error("socket.mode", "its mode is " + octal(is) + ", listen_mode says " + octal(mode),
-                   "chmod " + octal(mode) + " " + path + "; or restart apikeyd, which sets it");
+    if (is == mode) return findings.ok("socket.mode", http::octal(is));
+    findings.error("socket.mode", "its mode is " + http::octal(is) + ", listen_mode says " + http::octal(mode),
+                   "chmod " + http::octal(mode) + " " + path + "; or restart apikeyd, which sets it");
 }
 
 void check_secret_file(const std::string& check, const std::string& path, Findings& findings) {
@@ -126,7 +104,7 @@ void check_secret_file(const std::string& check, const std::string& path, Findin
                               "chown it to apikeyd's user and chmod 0640 " + path);
     }
     const unsigned mode = about.st_mode & 0777U;
-    const std::string message = path + ", " + owner_of(about) + " " + octal(mode);
+    const std::string message = path + ", " + owner_of(about) + " " + http::octal(mode);
     if ((mode & (S_IRWXO | S_IWGRP)) == 0) return findings.ok(check, message);
     findings.warning(check,
                      message + (((mode & S_IRWXO) != 0) ? ": everybody gets at it" : ": its group may change it"),

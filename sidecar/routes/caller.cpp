@@ -1,0 +1,57 @@
+#include "sidecar/routes/caller.hpp"
+
+#include <algorithm>
+
+#include "core/base64url.hpp"
+#include "core/digest.hpp"
+#include "core/secret_file.hpp"
+#include "core/transfer/sidecar_protocol.hpp"
+#include "core/utf8.hpp"
+
+namespace apikey {
+namespace {
+
+// Their digests: the time tells not even the length.
+bool same(std::string_view a, std::string_view b) {
+    const auto digest_a = sha256(a);
+    const auto digest_b = sha256(b);
+    return digest_a && digest_b && equal(*digest_a, *digest_b);
+}
+
+bool is_control(char c) {
+    return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+}
+
+}  // namespace
+
+Secret::Secret(std::string file) : file_(std::move(file)) {
+    if (!file_.empty()) secret_ = read_secret_file(file_.c_str());
+}
+
+bool Secret::is(std::string_view given) {
+    if (file_.empty()) return true;
+    const std::lock_guard lock(mutex_);
+    if (secret_ && same(given, *secret_)) return true;
+    secret_ = read_secret_file(file_.c_str());
+    return secret_ && same(given, *secret_);
+}
+
+void require_secret(const http::Exchange& exchange, Secret& secret, QuietLog& log) {
+    const auto given = from_base64url(exchange.field(sidecar::kSecretField).value_or(std::string_view()));
+    if (secret.is(given.value_or(std::string()))) return;
+    log.warn(
+        "http: a request without the secret of secret_file was refused; has nginx the same (api_key_sidecar "
+        "secret_file=)?");
+    throw http::Refused(http::problem(sidecar::kSecretRefused, "secret_refused", "Refused",
+                                      "Whoever asks here must prove to be nginx."));
+}
+
+std::string user_of(const http::Exchange& exchange) {
+    auto user = from_base64url(exchange.field(sidecar::kUserField).value_or(std::string_view()));
+    if (!user || user->empty() || !is_utf8(*user) || std::any_of(user->begin(), user->end(), is_control))
+        throw http::Refused(
+            http::bad_request("Apikey-User must be base64url of a name in UTF-8 without control bytes."));
+    return std::move(*user);
+}
+
+}  // namespace apikey

@@ -1,0 +1,35 @@
+// Who asks: that it is nginx (DESIGN §4.13, hazard V13), and for whom.
+#pragma once
+
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "sidecar/http/exchange.hpp"
+#include "sidecar/log.hpp"
+
+namespace apikey {
+
+// The first line of secret_file, which whoever asks must know.
+class Secret {
+  public:
+    // `file`: empty when there is none, and everybody whom the socket's mode lets in may ask.
+    explicit Secret(std::string file);
+
+    // Compares in constant time. What does not fit is compared once more after the file was read again: it may have changed.
+    [[nodiscard]] bool is(std::string_view given);
+
+  private:
+    std::string file_;
+    std::mutex mutex_;
+    std::optional<std::string> secret_;
+};
+
+// Throws Refused (401) when the request lacks the secret; `log` is told of it now and then.
+void require_secret(const http::Exchange& exchange, Secret& secret, QuietLog& log);
+
+// In whose name. Throws Refused (400) when that is not there, or no UTF-8 without control bytes.
+std::string user_of(const http::Exchange& exchange);
+
+}  // namespace apikey

@@ -1,0 +1,71 @@
+// What can be asked of apikeyd over its socket (core/transfer/sidecar_protocol.hpp), and who serves it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "sidecar/http/exchange.hpp"
+#include "sidecar/imports/import.hpp"
+#include "sidecar/postgres_pool.hpp"
+#include "sidecar/routes/caller.hpp"
+#include "sidecar/routes/transfer_log.hpp"
+#include "sidecar/settings.hpp"
+#include "sidecar/user_slots.hpp"
+
+namespace apikey {
+
+class Routes {
+  public:
+    static constexpr std::size_t kExportsOfUser = 2;  // at once
+    static constexpr std::size_t kImportsOfUser = 1;
+    static constexpr std::size_t kImports = 2;
+    static constexpr std::size_t kSummariesOfUser = 4;
+    static constexpr std::size_t kSummaries = 8;
+
+    // `cut` ends what runs. Both must outlive it.
+    Routes(const Settings& settings, const EventFd& cut);
+
+    // Answers a request, or throws what http::answer_request() takes. Called from many threads at once.
+    void handle(http::Exchange& exchange);
+    // To be called now and then.
+    void tidy() { postgres_.drop_old(); }
+
+  private:
+    // One of them. `user` is who asks.
+    using Serve = void (Routes::*)(http::Exchange& exchange, const std::string& user);
+    struct Route {
+        std::string_view path;
+        std::string_view methods;  // as in Allow
+        Serve serve;
+    };
+    static std::span<const Route> table();
+
+    void export_usage(http::Exchange& exchange, const std::string& user);
+    void export_conversations(http::Exchange& exchange, const std::string& user);
+    void summarize_usage(http::Exchange& exchange, const std::string& user);
+    void import_usage(http::Exchange& exchange, const std::string& user);
+    void import_conversations(http::Exchange& exchange, const std::string& user);
+
+    using Import = std::function<ImportOutcome(ByteSource&, const ImportQuery&, const ImportHooks&)>;
+    void import(http::Exchange& exchange, const std::string& user, std::string_view kind, const Import& run);
+    // Does it, and leaves a line in the log, however it ends. Throws Refused and what ends a request.
+    void transfer(http::Exchange& exchange, const std::string& user, std::string_view kind,
+                  const std::function<void(TransferLog&)>& work);
+    // The same without a line when all is well.
+    void guard(http::Exchange& exchange, const std::function<void()>& work);
+    // Throws Refused (429).
+    static UserSlots::Slot take(UserSlots& slots, const std::string& user, std::string_view what);
+
+    std::uint64_t most_bytes_;  // of an import
+    Secret secret_;
+    PostgresPool postgres_;
+    UserSlots exports_;
+    UserSlots summaries_{kSummariesOfUser, kSummaries};
+    UserSlots imports_{kImportsOfUser, kImports};
+    QuietLog log_;
+};
+
+}  // namespace apikey
