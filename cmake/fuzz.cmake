@@ -31,5 +31,7 @@ add_fuzz_targets(apikey_core
 add_fuzz_targets(apikey_sidecar_input
     batch_copy
     batch_rows
+    csv_reader
+    import_rows
     key_input
     settings)

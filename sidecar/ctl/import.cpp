@@ -111,6 +111,11 @@ void print_error(const RowError& error) {
     throw Refusal{"nothing was imported: these rows must be mended first"};
 }
 
+// "1 row", "2 rows"
+std::string counted(std::uint64_t count, const char* what) {
+    return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
+}
+
 void run_import(const Arguments& arguments, const char* what, Import import) {
     const std::string user = or_refuse(check_user(arguments.user), kWrongUse);
     const ImportQuery query = query_of(arguments.import);
@@ -135,21 +140,21 @@ void run_import(const Arguments& arguments, const char* what, Import import) {
     if (!outcome.malformed.empty()) throw Refusal{"nothing was imported: " + printable(outcome.malformed)};
     if (!outcome.errors.empty()) refuse_rows(outcome);
     if (arguments.json) return;
-    std::cout << outcome.imported << " " << what << (query.dry_run ? " would be" : "") << " imported, "
+    std::cout << counted(outcome.imported, what) << (query.dry_run ? " would be" : "") << " imported, "
               << outcome.skipped << " skipped that " << (outcome.skipped == 1 ? "was" : "were") << " there already\n";
 }
 
 }  // namespace
 
 void run_import_usage(const Arguments& arguments) {
-    run_import(arguments, "rows", import_usage);
+    run_import(arguments, "row", import_usage);
 }
 
 void run_import_conversations(const Arguments& arguments) {
     if (query_of(arguments.import).format == TransferFormat::csv) {
         throw Refusal{"conversations come as JSON, not as CSV", kWrongUse};
     }
-    run_import(arguments, "conversations", import_conversations);
+    run_import(arguments, "conversation", import_conversations);
 }
 
 }  // namespace apikey

@@ -25,8 +25,7 @@ bool CsvReader::finish() {
     const std::string_view begun = kBom.substr(0, std::exchange(bom_bytes_, kBom.size()));
     if (begun.size() < kBom.size() && !feed(begun)) return false;
     if (state_ == State::quoted) {
-        error_ = "line " + std::to_string(quote_line_) + ", column " + std::to_string(quote_column_) +
-                 ": this quote is never closed";
+        fail_at_quote("this quote is never closed");
     } else if (state_ == State::cr) {
         fail("a carriage return must be followed by a line feed");
     } else if (state_ != State::stopped && (field_count_ > 0 || !text_.empty() || has_quotes_)) {
@@ -141,8 +140,13 @@ std::size_t CsvReader::take_line_end(char byte) {
 
 void CsvReader::add_text(std::string_view text) {
     const std::size_t begin = field_count_ == 0 ? 0 : ends_[field_count_ - 1];
-    if (text_.size() - begin + text.size() > kMostFieldBytes) return fail("a field of more than 16 KiB");
-    text_ += text;
+    if (text_.size() - begin + text.size() <= kMostFieldBytes) {
+        text_ += text;
+    } else if (state_ == State::plain) {
+        fail("a field of more than 16 KiB");
+    } else {
+        fail_at_quote("this quoted field is longer than 16 KiB; is its quote never closed?");
+    }
 }
 
 void CsvReader::end_field() {
@@ -181,6 +185,11 @@ void CsvReader::hand_over_empty_lines() {
     static constexpr std::array<std::string_view, 1> kOneEmptyField{};
     for (; empty_lines_ > 0 && state_ != State::stopped; --empty_lines_)
         if (!on_record_({++records_, record_line_ - empty_lines_, kOneEmptyField})) state_ = State::stopped;
+}
+
+void CsvReader::fail_at_quote(const std::string& why) {
+    state_ = State::stopped;
+    error_ = "line " + std::to_string(quote_line_) + ", column " + std::to_string(quote_column_) + ": " + why;
 }
 
 void CsvReader::fail(const std::string& why) {

@@ -62,6 +62,8 @@ class CsvReader {
     void hand_over_empty_lines();
     // At the byte that is looked at.
     void fail(const std::string& why);
+    // At the last quoted field's beginning.
+    void fail_at_quote(const std::string& why);
     [[nodiscard]] std::size_t column() const noexcept { return offset_ - line_begin_ + 1; }
 
     OnRecord on_record_;

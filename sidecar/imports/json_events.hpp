@@ -65,7 +65,7 @@ class JsonEvents {
 
     // Why it is no JSON, with its place; empty when it is, or when the taker wanted no more.
     [[nodiscard]] const std::string& error() const noexcept { return error_; }
-    // Where it stopped: "line 3 (byte 1234)", from 1.
+    // Where it stopped: "line 3 (byte 1234)", from 1. Before or behind a null that the taker did not want.
     [[nodiscard]] std::string place() const;
 
   private:
