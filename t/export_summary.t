@@ -73,17 +73,14 @@ with Test() as t:
     t.is_(probe("conversations", conversationId="none")[:2], (3, ""), "no such conversation: nothing is written")
 
     # --- a client that leaves while Postgres computes ---
-    blocker = pg.connect()
-    blocker.autocommit = False
-    blocker.cursor().execute("LOCK TABLE usage_records IN ACCESS EXCLUSIVE MODE")
+    pg.sql("CREATE POLICY slow ON usage_records AS RESTRICTIVE FOR SELECT TO apikey_user USING (pg_sleep(30)::text = '')")
     ours, theirs = socket.socketpair()
     process = subprocess.Popen([tool, dsn, "alice", "usage"], stdin=theirs, stdout=subprocess.PIPE)
     theirs.close()
-    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
     t.ok(wait_for(lambda: pg.value(waiting) == "1"), "Postgres is at work for it")
     left = time.monotonic()
     ours.close()
     t.ok(wait_for(lambda: pg.value("SELECT count(*) FROM pg_stat_activity WHERE usename = 'apikeyd'") == "0"), "its query ends with it")
     t.ok(time.monotonic() - left < 1.9, f"within a second ({time.monotonic() - left:.2f} s)")
     t.is_((process.wait(20), process.stdout.read()), (4, b""), "and is known to be so")
-    blocker.close()

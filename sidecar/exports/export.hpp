@@ -24,7 +24,8 @@ struct ExportHooks {
 };
 
 // All throw PostgresError, what `sink` throws, and what ends a wait of `postgres` (Postgres::give_up_with). The query is cancelled
-// then, `postgres` must be thrown away, and the sink has got less than the whole, which whoever made it must show. They return how many rows (conversations) were written.
+// then, `postgres` must be thrown away, and the sink has got less than the whole, which whoever made it must show. They return how
+// many rows (conversations) were written.
 std::uint64_t export_usage(Postgres& postgres, const std::string& user, const UsageExportQuery& query, ByteSink& sink,
                            const ExportHooks& hooks = {});
 // Nothing when query.id names no conversation of this user's; nothing was written then.

@@ -72,7 +72,8 @@ Result<std::string> summarize_usage(Postgres& postgres, const std::string& user,
     if (!set_time_zone(postgres, query.time_zone))
         return Error{"timeZone \"" + query.time_zone +
                      "\" is no time zone that Postgres knows; write one like Europe/Paris, or UTC"};
-    const UsageReport report = report_usage(postgres, query.by, filter_of(query.which, user), std::nullopt);
+    const UsageReport report =
+        report_usage(postgres, query.by, filter_of(query.which, user), std::nullopt, UsageFigures::of_summary);
     snapshot.end();
     return to_json(report, query.by);
 }
