@@ -20,6 +20,7 @@ class Apikeyd:
         self.config, self.log_path = f"{folder}/apikeyd.yaml", f"{folder}/apikeyd.log"
         self.socket_path = f"{folder}/apikeyd.sock"
         self.settings = {"postgres": str(postgres), "redis": str(redis), "listen": f"unix:{self.socket_path}",
+                         "listen_mode": "0666",    # nginx' workers are other users where the test is root
                          "log.level": "info"}
         self.settings |= {name.replace("__", "."): value for name, value in settings.items()}
         self.process = None

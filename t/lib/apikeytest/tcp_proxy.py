@@ -25,6 +25,8 @@ class TcpProxy:
         """`server`: the path of its Unix socket."""
         self.server, self.port, self.connections = server, free_port(), 0
         self.vanished = False
+        self.bytes = 0                     # that clients were sent
+        self.cut_at = None                 # when it is so many, all connections are closed, in the midst of whatever it is
         self.links = []                    # (socket of the client, what it is told through, what the server is told through)
         self.listener = socket.create_server(("127.0.0.1", self.port), backlog=128)
         self.loop = asyncio.new_event_loop()
@@ -60,14 +62,24 @@ class TcpProxy:
         with contextlib.suppress(OSError):
             to_server = await asyncio.open_unix_connection(self.server)
             link["server"] = to_server
-            await asyncio.gather(self._copy(link, reader, to_server[1]), self._copy(link, to_server[0], writer))
+            await asyncio.gather(self._copy(link, reader, to_server[1]), self._copy(link, to_server[0], writer, counted=True))
 
-    async def _copy(self, link, source, target):
+    def _until_cut(self, data):
+        """What of it may still be sent."""
+        if self.cut_at is not None and self.bytes + len(data) > self.cut_at:
+            data = data[:max(0, self.cut_at - self.bytes)]
+        self.bytes += len(data)
+        return data
+
+    async def _copy(self, link, source, target, counted=False):
         with contextlib.suppress(OSError):
             while data := await source.read(65536):
                 if link["gone"]:
                     return
-                target.write(data)
+                allowed = self._until_cut(data) if counted else data
+                target.write(allowed)
                 await target.drain()
+                if len(allowed) < len(data):
+                    break
         if not link["gone"]:
             target.close()
