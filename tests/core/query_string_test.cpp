@@ -37,7 +37,8 @@ TEST(ReadQuery, DecodesAsFormsEncode) {
 }
 
 TEST(ReadQuery, RefusesWhatIsNoText) {
-    for (const char* query : {"a=%", "a=%4", "a=%4g", "a=%zz", "a=%%34", "a=%00", "a=%ff", "a=%ed%a0%80", "a=\xff", "a=%c3"})
+    for (const char* query :
+         {"a=%", "a=%4", "a=%4g", "a=%zz", "a=%%34", "a=%00", "a=%ff", "a=%ed%a0%80", "a=\xff", "a=%c3"})
         EXPECT_EQ(read(query), R"(error: the parameter "a" is not percent-encoded UTF-8, or holds a NUL)") << query;
     EXPECT_EQ(read("%zz=1"), R"(error: the parameter "%zz" is not percent-encoded UTF-8, or holds a NUL)");
     EXPECT_EQ(read("a=1&b=2&%61=3"), R"(error: the parameter "a" stands twice)");
