@@ -163,7 +163,7 @@ with Test(limit=240) as t:
     t.must(not left, f"{happened['looked at']} looks at connections that wait: nobody's name, nothing of theirs", len(left), *left[:5])
     t.is_(len(not_found), 1, "every 404 is the same", *not_found)
     served = sum(count for what, count in seen.items() if what.endswith(" 200"))
-    t.ok(served > sum(seen.values()) / 4 and happened["looked at"] > 100, "most were served, and connections were looked at", served)
+    t.ok(served > sum(seen.values()) / 4 and happened["looked at"] > 20, "most were served, and connections were looked at", served)
     for what in ("cancelled", "terminated", "locked"):
         t.ok(happened[what] > 0, f"{happened[what]} times something was {what}")
     t.is_([sidecar.get("/export/usage?endDate=2026-01-05", user=user).body.count(user.encode()) for user in USERS], [2 * 119] * len(USERS), "and all are served afterwards")

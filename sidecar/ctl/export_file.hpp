@@ -12,7 +12,7 @@ namespace apikey {
 
 class ExportFile : public ByteSink {
   public:
-    // Empty: stdout. Else PATH.part is made, beside PATH. Throws Refusal when there is one already: it may be what an export that broke
+    // Empty: stdout. A device or a pipe is written to as it is. Else PATH.part is made, beside PATH. Throws Refusal when there is one already: it may be what an export that broke
     // off has left, and be wanted.
     explicit ExportFile(const std::string& path);
     // Leaves PATH.part as it is.
@@ -31,7 +31,8 @@ class ExportFile : public ByteSink {
     // It will not be whole, and a part is of no use.
     void remove();
 
-    [[nodiscard]] bool is_stdout() const noexcept { return path_.empty(); }
+    // What is written is there at once, and stays.
+    [[nodiscard]] bool is_straight() const noexcept { return is_straight_; }
     [[nodiscard]] const std::string& part() const noexcept { return part_; }
     [[nodiscard]] std::uint64_t size() const noexcept { return size_; }
 
@@ -43,6 +44,7 @@ class ExportFile : public ByteSink {
     };
     void forget_earlier_dates();
 
+    bool is_straight_;
     std::string path_;
     std::string part_;
     int fd_;
