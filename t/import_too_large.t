@@ -8,7 +8,7 @@ import os
 import subprocess
 import time
 
-from lib.apikeytest import Test, wait_for
+from lib.apikeytest import Test, open_files, wait_for
 from lib.apikeytest.unix_http import Sidecar
 
 CONF = """
@@ -56,8 +56,7 @@ def memory(field="VmHWM"):
 
 def temporary():
     """The temporary files that apikeyd has open, which have no name."""
-    folder = f"/proc/{daemon.process.pid}/fd"
-    return [target for fd in os.listdir(folder) if (target := os.readlink(f"{folder}/{fd}")).startswith(scratch)]
+    return open_files(daemon.process.pid, scratch)
 
 
 def is_413(answer, name):
@@ -164,7 +163,7 @@ with Test() as t:
     daemon.start()
 
     def feed(text, times, name, status, code, path="/import/usage?format=csv", begin=b"", end=b""):
-        """`text` again and again, as long as apikeyd takes it."""
+        """`text` again and again; what is in temporary files before the end."""
         c = sidecar.connect(timeout=60)
         c.send(sidecar.request(path, method="POST", headers=[("Transfer-Encoding", "chunked")]))
         piece = b"%x\r\n%s\r\n" % (len(text), text)
@@ -175,6 +174,7 @@ with Test() as t:
                 c.send(piece)
             if end:
                 c.send(b"%x\r\n%s\r\n" % (len(end), end))
+            held = temporary()
             c.send(b"0\r\n\r\n")
         except (BrokenPipeError, ConnectionResetError):
             t.ok(False, f"{name}: no reset")
@@ -182,6 +182,7 @@ with Test() as t:
         t.is_((answer.status, answer.code), (status, code), name)
         t.weigh(memory() <= 64 * 1024, f"{name}: 64 MiB at most", f"{memory()} KiB")
         nothing_is_left(name)
+        return held
 
     feed(b"x" * MIB, 200, "a field of 200 MB", 400, "malformed_file", begin=HEADER)
     feed(b"x" * MIB, 200, "a message of 200 MB", 422, "invalid_rows", "/import/conversations?format=json",
@@ -189,3 +190,5 @@ with Test() as t:
     feed(b"a\n" * (MIB // 2), 40, "20 million tiny rows", 422, "invalid_rows", begin=HEADER)
     feed(b"\n" * MIB, 40, "40 million empty ones", 200, None, begin=HEADER)
     feed(b"{}," * (MIB // 3), 40, "14 million empty objects", 422, "invalid_rows", "/import/usage?format=json", b'{"data":[', b"{}]}")
+    held = feed(rows(MIB)[len(HEADER):], 70, "100 MB of rows, the last of which is bad", 422, "invalid_rows", begin=HEADER, end=b"bad\n")
+    t.is_(len(held), 1, "while they came, they were in a temporary file")
