@@ -22,10 +22,6 @@ class UnixConnection(Connection):
         """Waits until something of an answer has come, and keeps it for response()."""
         return bool(self._buffer) or self._more()
 
-    def read_some(self, most):
-        """Takes so many bytes at most of an answer, and keeps them for response()."""
-        self._buffer += self.socket.recv(most)
-
 
 class Sidecar:
     """`user`, `secret`: who asks; None: it is not said."""
