@@ -24,6 +24,7 @@ add_fuzz_targets(apikey_core
     key_facts
     llm_usage
     lookup_session
+    queries
     redis_pipeline
     spool_file
     subscription

@@ -75,7 +75,7 @@ static_assert(std::is_trivially_destructible_v<Replacement>, "freed with the poo
 
 // Where a content handler is, nginx's own pages of refusals are problem documents too. Nothing: this page stays.
 std::string_view page_of_content(ngx_http_request_t* r) noexcept {
-    if (r->err_status == 0 || location_conf(r).content == Content::none) return {};
+    if (location_conf(r).content == Content::none) return {};
     ngx_uint_t status = r->headers_out.status;
     const std::string_view document = page_for(status);
     if (document.empty()) return {};
@@ -101,15 +101,26 @@ bool replace_page(ngx_http_request_t* r, std::string_view document) noexcept {
     return true;
 }
 
+// nginx answers with a page of its own, which tells of its status: out of the way of requests that are answered otherwise. False when
+// there is no memory.
+[[gnu::noinline]] bool change_page(ngx_http_request_t* r, const RequestCtx* ctx) noexcept {
+    const std::string_view document = refusal_goes_out(r, ctx) ? problem_document(ctx->verdict) : page_of_content(r);
+    if (!document.empty() && !replace_page(r, document)) return false;
+    return location_conf(r).content == Content::none || forbid_storing(r);
+}
+
+// The document that takes the place of what comes; null: none does.
+Replacement* replacement_of(ngx_http_request_t* r) noexcept {
+    return static_cast<Replacement*>(ngx_http_get_module_ctx(r, ngx_http_api_key_filter_module));
+}
+
 ngx_int_t header_filter(ngx_http_request_t* r) noexcept {
     if (r != r->main) {
         warn_of_subrequest(r);
         return next_header_filter(r);
     }
     RequestCtx* ctx = find_ctx(r);
-    const std::string_view document = refusal_goes_out(r, ctx) ? problem_document(ctx->verdict) : page_of_content(r);
-    if (!document.empty() && !replace_page(r, document)) return NGX_ERROR;
-    if (location_conf(r).content != Content::none && !forbid_storing(r)) return NGX_ERROR;
+    if (r->err_status != 0 && !change_page(r, ctx)) return NGX_ERROR;
     if (ctx != nullptr) begin_capture(r, *ctx);
     return next_header_filter(r);
 }
@@ -142,10 +153,9 @@ ngx_int_t send_replacement(ngx_http_request_t* r, std::string_view document, ngx
 ngx_int_t body_filter(ngx_http_request_t* r, ngx_chain_t* in) noexcept {
     if (r != r->main || in == nullptr) return next_body_filter(r, in);
     if (RequestCtx* ctx = find_ctx(r); ctx != nullptr) capture_body(r, *ctx, in);
-    const auto* replacement =
-        static_cast<const Replacement*>(ngx_http_get_module_ctx(r, ngx_http_api_key_filter_module));
-    if (replacement != nullptr) return send_replacement(r, replacement->document, in);
-    return next_body_filter(r, in);
+    if (r->err_status == 0) return next_body_filter(r, in);
+    const Replacement* replacement = replacement_of(r);
+    return replacement != nullptr ? send_replacement(r, replacement->document, in) : next_body_filter(r, in);
 }
 
 }  // namespace

@@ -44,8 +44,21 @@ ngx_table_elt_t* add_header(ngx_http_request_t* r, std::string_view name, std::s
     return line;
 }
 
+namespace {
+
+bool has_header(ngx_http_request_t* r, std::string_view name) noexcept {
+    for (ngx_list_part_t* part = &r->headers_out.headers.part; part != nullptr; part = part->next) {
+        const auto* lines = static_cast<ngx_table_elt_t*>(part->elts);
+        for (ngx_uint_t i = 0; i < part->nelts; ++i)
+            if (equal_ignoring_case(view(lines[i].key), name)) return true;
+    }
+    return false;
+}
+
+}  // namespace
+
 bool forbid_storing(ngx_http_request_t* r) noexcept {
-    if (r->http_version < NGX_HTTP_VERSION_10) return true;
+    if (r->http_version < NGX_HTTP_VERSION_10 || has_header(r, "Cache-Control")) return true;
     return add_header(r, "Cache-Control", "no-store") != nullptr && add_header(r, "Vary", "Authorization") != nullptr;
 }
 

@@ -17,7 +17,7 @@ struct ContentProblem {
 // `detail` must be UTF-8. May throw std::bad_alloc.
 ngx_int_t send_problem(ngx_http_request_t* r, const ContentProblem& problem, std::string_view detail);
 
-// Cache-Control: no-store and Vary: Authorization, where a content handler answers or refuses. False when there is no memory.
+// Cache-Control: no-store and Vary: Authorization, where a content handler answers or refuses; once. False when there is no memory.
 bool forbid_storing(ngx_http_request_t* r) noexcept;
 
 // A header field more. `name` and `value` must outlive the request. Null when there is no memory, or no header (HTTP/0.9).

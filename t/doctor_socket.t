@@ -21,7 +21,7 @@ with Test() as t:
     folder = t.new_folder("run")
     path, password = f"{folder}/apikeyd.sock", "a-secret-for-the-socket"
     secret = write_secret(f"{folder}/secret", password)
-    daemon = t.apikeyd(pg, redis, wait=None)
+    daemon = t.apikeyd(pg, redis, wait=None, listen_mode="0660")
     daemon.settings |= {"listen": f"unix:{path}", "secret_file": secret}
     daemon.write_config()
     daemon.start()

@@ -24,19 +24,13 @@ bool is_control(char c) {
 
 }  // namespace
 
-Secret::Secret(std::string file) : file_(std::move(file)) {
-    if (!file_.empty()) secret_ = read_secret_file(file_.c_str());
-}
-
-bool Secret::is(std::string_view given) {
+bool Secret::is(std::string_view given) const {
     if (file_.empty()) return true;
-    const std::lock_guard lock(mutex_);
-    if (secret_ && same(given, *secret_)) return true;
-    secret_ = read_secret_file(file_.c_str());
-    return secret_ && same(given, *secret_);
+    const auto secret = read_secret_file(file_.c_str());
+    return secret && same(given, *secret);
 }
 
-void require_secret(const http::Exchange& exchange, Secret& secret, QuietLog& log) {
+void require_secret(const http::Exchange& exchange, const Secret& secret, QuietLog& log) {
     const auto given = from_base64url(exchange.field(sidecar::kSecretField).value_or(std::string_view()));
     if (secret.is(given.value_or(std::string()))) return;
     log.warn(

@@ -1,10 +1,9 @@
 // Who asks: that it is nginx (DESIGN §4.13, hazard V13), and for whom.
 #pragma once
 
-#include <mutex>
-#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "sidecar/http/exchange.hpp"
 #include "sidecar/log.hpp"
@@ -15,19 +14,18 @@ namespace apikey {
 class Secret {
   public:
     // `file`: empty when there is none, and everybody whom the socket's mode lets in may ask.
-    explicit Secret(std::string file);
+    explicit Secret(std::string file) : file_(std::move(file)) {}
 
-    // Compares in constant time. What does not fit is compared once more after the file was read again: it may have changed.
-    [[nodiscard]] bool is(std::string_view given);
+    // Compares in constant time with what the file says now: a secret that was replaced is none any more. A file that cannot be read
+    // holds none.
+    [[nodiscard]] bool is(std::string_view given) const;
 
   private:
     std::string file_;
-    std::mutex mutex_;
-    std::optional<std::string> secret_;
 };
 
 // Throws Refused (401) when the request lacks the secret; `log` is told of it now and then.
-void require_secret(const http::Exchange& exchange, Secret& secret, QuietLog& log);
+void require_secret(const http::Exchange& exchange, const Secret& secret, QuietLog& log);
 
 // In whose name. Throws Refused (400) when that is not there, or no UTF-8 without control bytes.
 std::string user_of(const http::Exchange& exchange);
