@@ -1,6 +1,7 @@
 #include "sidecar/ctl/export_file.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -33,6 +34,19 @@ int open_part(const std::string& part) {
     return fd;
 }
 
+// A device or a pipe is written to as it is: a file that took its place would be the end of it (/dev/null, and its owner root).
+bool is_in_place(const std::string& path) {
+    struct stat found{};
+    return path.empty() || (stat(path.c_str(), &found) == 0 && !S_ISREG(found.st_mode) && !S_ISDIR(found.st_mode));
+}
+
+int open_in_place(const std::string& path) {
+    if (path.empty()) return STDOUT_FILENO;
+    const int fd = open(path.c_str(), O_WRONLY | O_CLOEXEC);
+    if (fd < 0) fail(path);
+    return fd;
+}
+
 // The name of a file is on the disk when its folder is.
 void sync_folder(const std::string& path) {
     const int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -44,17 +58,19 @@ void sync_folder(const std::string& path) {
 }  // namespace
 
 ExportFile::ExportFile(const std::string& path)
-    : path_(path), part_(path.empty() ? "" : path + ".part"), fd_(path.empty() ? STDOUT_FILENO : open_part(part_)) {}
+    : path_(path),
+      part_(is_in_place(path) ? "" : path + ".part"),
+      fd_(part_.empty() ? open_in_place(path) : open_part(part_)) {}
 
 ExportFile::~ExportFile() {
-    if (!is_stdout() && fd_ >= 0) close(fd_);
+    if (fd_ >= 0 && fd_ != STDOUT_FILENO) close(fd_);
 }
 
 void ExportFile::write(std::string_view bytes) {
     while (!bytes.empty()) {
         const ssize_t written = ::write(fd_, bytes.data(), bytes.size());
         if (written < 0 && errno == EINTR) continue;
-        if (written < 0) fail(is_stdout() ? "stdout" : part_);
+        if (written < 0) fail(!is_direct() ? part_ : path_.empty() ? "stdout" : path_);
         size_ += static_cast<std::uint64_t>(written);
         bytes.remove_prefix(static_cast<std::size_t>(written));
     }
@@ -74,7 +90,7 @@ void ExportFile::forget_earlier_dates() {
 }
 
 void ExportFile::complete() {
-    if (is_stdout()) return;
+    if (is_direct()) return;
     if (fsync(fd_) != 0) fail(part_);
     const int closed = close(fd_);
     fd_ = -1;
@@ -90,12 +106,12 @@ std::optional<std::string> ExportFile::cut_back() {
         return std::nullopt;
     }
     const Date& last = dates_.front();
-    if (!is_stdout() && (ftruncate(fd_, static_cast<off_t>(last.begins)) != 0 || fsync(fd_) != 0)) fail(part_);
+    if (!is_direct() && (ftruncate(fd_, static_cast<off_t>(last.begins)) != 0 || fsync(fd_) != 0)) fail(part_);
     return last.date;
 }
 
 void ExportFile::remove() {
-    if (!is_stdout()) unlink(part_.c_str());
+    if (!is_direct()) unlink(part_.c_str());
 }
 
 }  // namespace apikey
