@@ -9,7 +9,7 @@
 
 namespace apikey::ngx {
 
-inline constexpr std::size_t kMostTempFile = 8 * 1024 * 1024;
+inline constexpr std::size_t kMostTempFile = std::size_t{8} * 1024 * 1024;
 
 enum class BodyOf { none, client };
 

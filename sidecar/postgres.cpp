@@ -296,6 +296,11 @@ std::vector<PgNotification> Postgres::take_notifications() {
     return notifications;
 }
 
+bool Postgres::may_be_standby() const noexcept {
+    const char* said = PQparameterStatus(connection_.get(), "in_hot_standby");
+    return said == nullptr || std::string_view(said) != "off";
+}
+
 std::string Postgres::display() const {
     const auto text = [](const char* value) { return std::string(value == nullptr ? "" : value); };
     const PGconn* connection = connection_.get();

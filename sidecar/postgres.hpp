@@ -89,6 +89,8 @@ class Postgres {
     // Readable when something may have arrived.
     [[nodiscard]] int socket() const noexcept { return PQsocket(connection_.get()); }
 
+    // What the server said of itself last; a pooler in between may have kept that to itself.
+    [[nodiscard]] bool may_be_standby() const noexcept;
     // Where it is connected to and as whom, without the password: user@host:port/database.
     [[nodiscard]] std::string display() const;
     // The server process that libpq was told of at the start; a pooler in between makes one up.

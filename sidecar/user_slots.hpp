@@ -16,8 +16,10 @@ class UserSlots {
     class Slot {
       public:
         Slot(UserSlots& slots, std::string user) : slots_(&slots), user_(std::move(user)) {}
-        ~Slot() {
-            if (slots_ != nullptr) slots_->give_back(user_);
+        ~Slot() { give_back(); }
+        // Before the end of the answer is sent: whoever has seen that may ask for the next one.
+        void give_back() noexcept {
+            if (UserSlots* const slots = std::exchange(slots_, nullptr)) slots->give_back(user_);
         }
         Slot(Slot&& other) noexcept : slots_(std::exchange(other.slots_, nullptr)), user_(std::move(other.user_)) {}
         Slot& operator=(Slot&&) = delete;

@@ -35,7 +35,8 @@ class UserSnapshot {
 
     // A value for statements that take no parameters: current_setting('apikey.<name>').
     void set(const std::string& name, const std::string& value);
-    // The time of this state, as Postgres writes it in UTC; of a standby that of the last change it has seen.
+    // The time of this state, as Postgres writes it in UTC. Of a standby how far it had come just before: all that was committed until
+    // then is there. Only of one for Reading::rows.
     std::string time();
     void end();
 
@@ -43,6 +44,7 @@ class UserSnapshot {
     void roll_back() noexcept;
 
     Postgres& postgres_;
+    Postgres::Parameter replayed_;  // nothing: it is no standby
     bool open_ = true;
 };
 

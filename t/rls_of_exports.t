@@ -7,24 +7,12 @@ import re
 import subprocess
 
 from lib.apikeytest import Test, places
+from lib.apikeytest.statements import log_statements, statements
 
 KEY = "00000000-0000-4000-8000-00000000000a"
 USAGE = f"startDate=2026-01-01&endDate=2026-12-31&endpoint=/chat&model=gpt&status=success&keyId={KEY}"
 ASKED = [("usage", ""), ("usage", "format=csv"), ("usage", USAGE), ("conversations", ""), ("conversations", "conversationId=c1&startDate=2026-01-01&endDate=2026-12-31"),
          *(("summary", f"groupBy={by}&timeZone=Europe/Paris") for by in ("day", "month", "endpoint", "model", "key")), ("summary", USAGE)]
-
-
-def statements(log):
-    """What was sent, with its parameters in their places."""
-    found = []
-    for entry in re.findall(r"^@@ (.*?)(?=^@@ |\Z)", log, re.M | re.S):
-        kind, _, text = entry.partition(":  ")
-        if kind == "LOG" and (said := re.match(r"(?:statement|execute <unnamed>): (.*)\Z", text, re.S)):
-            found.append(said[1].strip())
-        elif kind == "DETAIL" and (values := re.findall(r"\$(\d+) = ('(?:[^']|'')*'|NULL)", text)):
-            given = dict(values)
-            found[-1] = re.sub(r"\$(\d+)", lambda place: given[place[1]], found[-1])
-    return found
 
 
 with Test() as t:
@@ -33,9 +21,7 @@ with Test() as t:
         INSERT INTO api_keys (id, user_id, name, key_hash, prefix) VALUES ('{KEY}', 'alice', 'laptop', '{'0' * 64}', 'ia_');
         INSERT INTO conversations (user_id, id, created_at) VALUES ('alice', 'c1', '2026-11-01');
         INSERT INTO messages (user_id, id, conversation_id, position, role, content) VALUES ('alice', 'm1', 'c1', 1, 'user', 'hello')""")
-    for setting in ("log_statement = 'all'", "log_line_prefix = '@@ '", "log_parameter_max_length = -1"):
-        pg.sql(f"ALTER SYSTEM SET {setting}")
-    pg.restart()
+    log_statements(pg)
     dsn = pg.dsn.replace("user=postgres", "user=apikeyd")
     connection = pg.connect(dsn)
     cursor = connection.cursor()

@@ -51,3 +51,5 @@ with Test() as t:
     alice.close()
     t.ok(wait_for(lambda: sidecar.post("/import/usage", b"", user="carol").status == 400), "when one is gone, the next may")
     bob.close()
+    row = b"date,endpoint,requests,tokens,cost,model,status\n2026-11-28,/e,1,1,1,,error\n"
+    t.is_({sidecar.post("/import/usage?format=csv", row, user="dave").status for _ in range(300)}, {200}, "one after the other is never too many")

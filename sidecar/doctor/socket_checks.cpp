@@ -78,7 +78,7 @@ void check_socket(const std::string& path, unsigned mode, const std::string& pla
     if (lstat(path.c_str(), &about) != 0) {
         if (errno == ENOENT || errno == ENOTDIR) {
             return findings.note("socket.path",
-                                 path + " is not there: only what nginx asks apikeyd itself needs it, keys do not");
+                                 path + " is not there: exports and imports need it and answer 503, keys do not");
         }
         return findings.warning("socket.path", path + ": " + reason(errno), "run doctor as root or as apikeyd's user");
     }

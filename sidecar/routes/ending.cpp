@@ -15,7 +15,14 @@ bool is_mistake(const std::string& sqlstate) {
     return of_class == "22" || of_class == "23" || of_class == "42";
 }
 
+// Of a database that is not in UTF-8.
+constexpr std::string_view kUntranslatableCharacter = "22P05";
+
 Ending of_postgres(const PostgresError& error) {
+    if (error.sqlstate() == kUntranslatableCharacter) {
+        return {error.what(), http::problem(400, "invalid_parameter", "Parameter not valid",
+                                            "There is a character in it that the database has no room for.")};
+    }
     if (is_mistake(error.sqlstate())) return {error.what(), http::internal_error(), true};
     if (error.sqlstate() == "57014")
         return {error.what(), http::unavailable("It took too long; ask for less at once, or try again later.")};

@@ -32,20 +32,21 @@ class CountedBytes {
 
 void Routes::export_usage(http::Exchange& exchange, const std::string& user) {
     const auto query = parameters(exchange, usage_export_query);
-    const auto slot = take(exports_, user, "exports");
+    auto slot = take(exports_, user, "exports");
     transfer(exchange, user, "export usage", [&](TransferLog& log) {
         const CountedBytes counted(exchange, log);
         auto postgres = postgres_.take(exchange.socket());
         ByteSink& sink = exchange.stream(query.format == TransferFormat::csv ? kCsv : kJson);
         log.rows = apikey::export_usage(*postgres, user, query, sink, count_into(log));
         postgres.give_back();
+        slot.give_back();
         exchange.end_stream();
     });
 }
 
 void Routes::export_conversations(http::Exchange& exchange, const std::string& user) {
     const auto query = parameters(exchange, conversation_query);
-    const auto slot = take(exports_, user, "exports");
+    auto slot = take(exports_, user, "exports");
     transfer(exchange, user, "export conversations", [&](TransferLog& log) {
         const CountedBytes counted(exchange, log);
         auto postgres = postgres_.take(exchange.socket());
@@ -55,18 +56,20 @@ void Routes::export_conversations(http::Exchange& exchange, const std::string& u
             throw http::Refused(http::problem(404, "not_found", "Not found", "There is no conversation of this id."));
         }
         log.rows = *rows;
+        slot.give_back();
         exchange.end_stream();
     });
 }
 
 void Routes::summarize_usage(http::Exchange& exchange, const std::string& user) {
     const auto query = parameters(exchange, usage_summary_query);
-    const auto slot = take(summaries_, user, "summaries");
+    auto slot = take(summaries_, user, "summaries");
     guard(exchange, [&] {
         auto postgres = postgres_.take(exchange.socket());
         auto summary = apikey::summarize_usage(*postgres, user, query);
         if (!summary) throw invalid_parameter(summary.error());
         postgres.give_back();
+        slot.give_back();
         exchange.answer({200, kJson, std::move(*summary), {}});
     });
 }

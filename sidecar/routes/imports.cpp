@@ -61,7 +61,7 @@ void Routes::import_conversations(http::Exchange& exchange, const std::string& u
 
 void Routes::import(http::Exchange& exchange, const std::string& user, std::string_view kind, const Import& run) {
     const auto query = parameters(exchange, import_query);
-    const auto slot = take(imports_, user, "imports");
+    auto slot = take(imports_, user, "imports");
     transfer(exchange, user, kind, [&](TransferLog& log) {
         CountedSource source(exchange.body(most_bytes_, declared_length(exchange)), log);
         std::optional<PostgresPool::Lease> postgres;
@@ -74,6 +74,7 @@ void Routes::import(http::Exchange& exchange, const std::string& user, std::stri
         const http::Answer answer = answer_of(outcome);
         if (answer.status != 200) throw http::Refused(answer);
         log.rows = outcome.imported;
+        slot.give_back();
         exchange.answer(answer);
     });
 }

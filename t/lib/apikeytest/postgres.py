@@ -92,6 +92,17 @@ class Postgres:
         self.process.kill()
         wait_for(lambda: not any(running(backend) for backend in backends))
 
+    def make_standby(self, folder):
+        """One that streams from this one, which is restarted for it; in `folder`."""
+        with open(f"{self.data}/postgresql.conf", "a", encoding="ascii") as conf:
+            conf.write("wal_level = replica\nmax_wal_senders = 4\n")
+        self.restart()
+        if os.geteuid() == 0:
+            shutil.chown(folder, "postgres", "postgres")
+        run([f"{bin_dir()}/pg_basebackup", "-h", self.folder, "-U", "postgres", "-D", f"{folder}/data", "-R", "-c", "fast", "--no-sync"],
+            cwd=folder, **as_server_user())
+        return Standby(folder)
+
     def restart(self):
         self.stop()
         self.start()
@@ -117,6 +128,19 @@ class Postgres:
     def everything(self):
         """All rows of the database as text."""
         return run([f"{bin_dir()}/pg_dump", "-a", "-E", "UTF8", "-d", self.dsn])
+
+
+class Standby(Postgres):
+    """Where it is behind: `.sql("SELECT pg_wal_replay_pause()")`."""
+
+    def __init__(self, folder):                            # pylint: disable=super-init-not-called
+        self.folder, self.data, self.log_path = folder, f"{folder}/data", f"{folder}/postgres.log"
+        self.process = None
+        self.start()
+
+    def has(self, primary):
+        """Whether it has replayed all that `primary` has committed."""
+        return self.value(f"SELECT pg_last_wal_replay_lsn() >= '{primary.value('SELECT pg_current_wal_insert_lsn()')}'") == "t"
 
 
 # --- the templates ----------------------------------------------------------------------------------------------

@@ -83,6 +83,11 @@ class Test(Tap):
         self.postgreses.append(Postgres(self.new_folder("postgres"), **options))
         return self.postgreses[-1]
 
+    def standby(self, primary):
+        """A standby of it; see Postgres.make_standby."""
+        self.postgreses.append(primary.make_standby(self.new_folder("standby")))
+        return self.postgreses[-1]
+
     def apikeyd(self, postgres, redis, **options):
         """The sidecar; see Apikeyd."""
         self.apikeyds.append(Apikeyd(self.new_folder("apikeyd"), postgres, redis, **options))

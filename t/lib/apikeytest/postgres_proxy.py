@@ -1,0 +1,102 @@
+"""Between apikeyd and Postgres: can hold what a client sends until the test says so, and can ask a server, on a connection that nobody uses
+just now, what the session has been left with."""
+
+import contextlib
+import os
+import socket
+import struct
+import threading
+
+IDLE = b"Z\0\0\0\x05I"                     # ReadyForQuery, in no transaction
+
+
+class Link:
+    """One client's connection."""
+
+    def __init__(self, proxy, client):
+        self.proxy, self.client, self.sent, self.tail, self.lock = proxy, client, 0, b"", threading.RLock()
+        self.server = socket.socket(socket.AF_UNIX)
+        self.server.connect(proxy.to)
+        for work in (self._to_server, self._to_client):
+            threading.Thread(target=work, daemon=True).start()
+
+    def _to_server(self):
+        with contextlib.suppress(OSError):
+            while data := self.client.recv(65536):
+                self.proxy.hold(data)
+                with self.lock:
+                    self.tail = b""
+                    self.server.sendall(data)
+            self.server.shutdown(socket.SHUT_WR)
+
+    def _to_client(self):
+        with contextlib.suppress(OSError):
+            while True:
+                data = self.server.recv(65536, socket.MSG_PEEK)
+                with self.lock:
+                    data = self._receive_now()
+                    if data is None:
+                        continue           # it was an answer to us
+                    if not data:
+                        break
+                    self.tail = (self.tail + data)[-len(IDLE):]
+                self.client.sendall(data)
+        with contextlib.suppress(OSError):
+            self.client.shutdown(socket.SHUT_RDWR)
+            self.client.close()
+        self.server.close()
+        self.proxy.links.discard(self)
+
+    def _receive_now(self):
+        try:
+            return self.server.recv(65536, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return None
+
+    def ask(self, sql):
+        """The only row of it, as text; None where somebody is at work."""
+        with self.lock, contextlib.suppress(OSError):
+            if self.tail != IDLE:
+                return None
+            text = sql.encode() + b"\0"
+            self.server.sendall(b"Q" + struct.pack("!I", len(text) + 4) + text)
+            answer = b""
+            while not answer.endswith(IDLE):
+                answer += self.server.recv(65536)
+            return self._row(answer)
+        return None
+
+    @staticmethod
+    def _row(answer):
+        while answer and answer[:1] != b"D":
+            if answer[:1] == b"E":
+                raise RuntimeError(f"Postgres: {answer!r}")
+            answer = answer[1 + struct.unpack("!I", answer[1:5])[0]:]
+        fields, at = [], 7
+        for _ in range(struct.unpack("!H", answer[5:7])[0]):
+            (size,) = struct.unpack("!i", answer[at:at + 4])
+            fields.append(None if size < 0 else answer[at + 4:at + 4 + size].decode())
+            at += 4 + max(size, 0)
+        return fields
+
+
+class PostgresProxy:
+    """`folder`: where its socket is (host=…)."""
+
+    def __init__(self, folder, postgres):
+        self.folder, self.to, self.links = folder, f"{postgres.folder}/.s.PGSQL.5432", set()
+        self.hold = lambda data: None      # called with what a client sends, before that goes on
+        self.server = socket.socket(socket.AF_UNIX)
+        self.server.bind(f"{folder}/.s.PGSQL.5432")
+        os.chmod(f"{folder}/.s.PGSQL.5432", 0o777)
+        self.server.listen(128)
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        while True:
+            client, _ = self.server.accept()
+            self.links.add(Link(self, client))
+
+    def ask_idle(self, sql):
+        """What each server answers whose client is in no transaction and waits for nothing."""
+        return [row for link in list(self.links) if (row := link.ask(sql)) is not None]
