@@ -20,9 +20,9 @@ constexpr ngx_msec_t kSendTimeout = 60'000;
 constexpr ngx_msec_t kReadTimeout = 60'000;
 // An import is answered when it is committed.
 constexpr ngx_msec_t kImportTimeout = 600'000;
-constexpr std::size_t kHeaderBytes = 8 * 1024;
+constexpr std::size_t kHeaderBytes = std::size_t{8} * 1024;
 constexpr ngx_int_t kBuffers = 8;
-constexpr std::size_t kBufferBytes = 16 * 1024;
+constexpr std::size_t kBufferBytes = std::size_t{16} * 1024;
 
 // One exchange with apikeyd, in the request's pool.
 struct Exchange {

@@ -194,6 +194,7 @@ void Postgres::copy_in(const CopyText& text) {
 // libpq reads only when it has no whole row left, so that its buffer does not grow while `on_row` takes its time.
 void Postgres::copy_out(const std::string& sql, milliseconds silence,
                         const std::function<void(std::string_view)>& on_row) {
+    constexpr int kAllRead = -1;
     if (PQsendQuery(connection_.get(), sql.c_str()) == 0) fail();
     wait_for_answer(silence);
     expect_copy_out();
@@ -205,8 +206,10 @@ void Postgres::copy_out(const std::string& sql, milliseconds silence,
             on_row({text, static_cast<std::size_t>(size)});
         } else if (size == 0) {
             wait_for_input(silence, Clock::now() + silence);
-        } else {
+        } else if (size == kAllRead) {
             break;
+        } else {
+            fail();  // no memory for the row: PQgetResult() would say COPY OUT for ever
         }
     }
     collect(options_.answer_timeout);

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # The curl commands that people have: exports as CSV and JSON, filtered, conversations, one of them; each leaves the file that it names.
 # And back again: what one account exported another imports, and exports byte for byte.
-# Hazards: D1, D5, D11, D15, G13, V1
+# Hazards: D1, D5, D15, G13, V1
 
 import csv
 import io

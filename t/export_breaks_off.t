@@ -6,7 +6,9 @@ import os
 import re
 import shlex
 import signal
+import stat
 import subprocess
+import threading
 
 from lib.apikeytest import Test, places, wait_for
 from lib.apikeytest.apikeyd import apikeyctl
@@ -68,3 +70,13 @@ with Test() as t:
     code, out, err = apikeyctl(*base, "-o", "/nowhere/x.csv", status=None)
     t.is_((code, out), (1, ""), "a folder that is not there")
     t.like(err, "/nowhere/x.csv.part: No such file", "is named")
+
+    # --- what is no file stays what it is: root's -o /dev/null would put a file into its place ---
+    pipe, read = f"{folder}/pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: read.append(content(pipe)))
+    reader.start()
+    apikeyctl(*base, "--format", "csv", "--to", "2026-11-30", "-o", pipe)
+    reader.join(10)
+    t.ok(stat.S_ISFIFO(os.stat(pipe).st_mode) and not os.path.exists(f"{pipe}.part"), "-o PIPE leaves it a pipe")
+    t.is_(read, [all_of_it], "and writes to it")

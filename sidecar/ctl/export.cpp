@@ -81,14 +81,14 @@ std::string what_is_left(const Arguments& arguments, ExportFile& file) {
     if (arguments.exported.format == "csv") {
         if (const auto date = file.cut_back()) {
             const std::string until = arguments.exported.to.empty() ? "the end" : arguments.exported.to;
-            return (file.is_straight() ? "What was written is complete up to " : file.part() + " has all up to ") +
+            return (file.is_direct() ? "What was written is complete up to " : file.part() + " has all up to ") +
                    *date + ", which is missing itself, as is everything after it to " + until +
                    ". The rest, with a header line again: " + command_for_the_rest(arguments, *date);
         }
     } else {
         file.remove();
     }
-    return file.is_straight() ? "what was written is not complete" : "nothing was kept of it";
+    return file.is_direct() ? "what was written is not complete" : "nothing was kept of it";
 }
 
 Postgres connect(const Arguments& arguments) {

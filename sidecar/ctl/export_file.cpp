@@ -6,8 +6,6 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <cstdlib>
-#include <memory>
 #include <system_error>
 
 #include "sidecar/ctl/arguments.hpp"
@@ -36,19 +34,13 @@ int open_part(const std::string& part) {
     return fd;
 }
 
-// A device, a pipe: what must not be replaced by a file (/dev/null, of root's).
-bool is_special(const std::string& path) {
+// A device or a pipe is written to as it is: a file that took its place would be the end of it (/dev/null, and its owner root).
+bool is_in_place(const std::string& path) {
     struct stat found{};
-    return stat(path.c_str(), &found) == 0 && !S_ISREG(found.st_mode);
+    return path.empty() || (stat(path.c_str(), &found) == 0 && !S_ISREG(found.st_mode) && !S_ISDIR(found.st_mode));
 }
 
-// The file itself where the path is a link to one.
-std::string real_path(const std::string& path) {
-    const std::unique_ptr<char, decltype(&std::free)> real(realpath(path.c_str(), nullptr), &std::free);
-    return real ? real.get() : path;
-}
-
-int open_straight(const std::string& path) {
+int open_in_place(const std::string& path) {
     if (path.empty()) return STDOUT_FILENO;
     const int fd = open(path.c_str(), O_WRONLY | O_CLOEXEC);
     if (fd < 0) fail(path);
@@ -66,10 +58,9 @@ void sync_folder(const std::string& path) {
 }  // namespace
 
 ExportFile::ExportFile(const std::string& path)
-    : is_straight_(path.empty() || is_special(path)),
-      path_(is_straight_ ? path : real_path(path)),
-      part_(is_straight_ ? "" : path_ + ".part"),
-      fd_(is_straight_ ? open_straight(path) : open_part(part_)) {}
+    : path_(path),
+      part_(is_in_place(path) ? "" : path + ".part"),
+      fd_(part_.empty() ? open_in_place(path) : open_part(part_)) {}
 
 ExportFile::~ExportFile() {
     if (fd_ >= 0 && fd_ != STDOUT_FILENO) close(fd_);
@@ -79,7 +70,7 @@ void ExportFile::write(std::string_view bytes) {
     while (!bytes.empty()) {
         const ssize_t written = ::write(fd_, bytes.data(), bytes.size());
         if (written < 0 && errno == EINTR) continue;
-        if (written < 0) fail(path_.empty() ? "stdout" : is_straight_ ? path_ : part_);
+        if (written < 0) fail(!is_direct() ? part_ : path_.empty() ? "stdout" : path_);
         size_ += static_cast<std::uint64_t>(written);
         bytes.remove_prefix(static_cast<std::size_t>(written));
     }
@@ -99,7 +90,7 @@ void ExportFile::forget_earlier_dates() {
 }
 
 void ExportFile::complete() {
-    if (is_straight()) return;
+    if (is_direct()) return;
     if (fsync(fd_) != 0) fail(part_);
     const int closed = close(fd_);
     fd_ = -1;
@@ -115,12 +106,12 @@ std::optional<std::string> ExportFile::cut_back() {
         return std::nullopt;
     }
     const Date& last = dates_.front();
-    if (!is_straight() && (ftruncate(fd_, static_cast<off_t>(last.begins)) != 0 || fsync(fd_) != 0)) fail(part_);
+    if (!is_direct() && (ftruncate(fd_, static_cast<off_t>(last.begins)) != 0 || fsync(fd_) != 0)) fail(part_);
     return last.date;
 }
 
 void ExportFile::remove() {
-    if (!is_straight()) unlink(part_.c_str());
+    if (!is_direct()) unlink(part_.c_str());
 }
 
 }  // namespace apikey

@@ -1,4 +1,4 @@
-// Where an export of apikeyctl's goes: stdout, or a file that has its name only when it is complete.
+// Where an export of apikeyctl's goes: stdout, a device or pipe, or a file that has its name only when it is complete.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@ namespace apikey {
 
 class ExportFile : public ByteSink {
   public:
-    // Empty: stdout. A device or a pipe is written to as it is. Else PATH.part is made, beside PATH. Throws Refusal when there is one already: it may be what an export that broke
+    // Empty: stdout. What is there and is no file, as /dev/null, is written to as it is. Else PATH.part is made, beside PATH. Throws Refusal when there is one already: it may be what an export that broke
     // off has left, and be wanted.
     explicit ExportFile(const std::string& path);
     // Leaves PATH.part as it is.
@@ -31,8 +31,8 @@ class ExportFile : public ByteSink {
     // It will not be whole, and a part is of no use.
     void remove();
 
-    // What is written is there at once, and stays.
-    [[nodiscard]] bool is_straight() const noexcept { return is_straight_; }
+    // There is no part: what was written has been seen.
+    [[nodiscard]] bool is_direct() const noexcept { return part_.empty(); }
     [[nodiscard]] const std::string& part() const noexcept { return part_; }
     [[nodiscard]] std::uint64_t size() const noexcept { return size_; }
 
@@ -44,7 +44,6 @@ class ExportFile : public ByteSink {
     };
     void forget_earlier_dates();
 
-    bool is_straight_;
     std::string path_;
     std::string part_;
     int fd_;

@@ -20,10 +20,13 @@ constexpr std::chrono::days kDefaultRange{30};
 constexpr std::chrono::seconds kStatementTimeout{60};
 constexpr std::string_view kQueryCanceled = "57014";
 
-UsageFilter filter_of(const UsageArguments& usage, const std::string& user) {
+TimeRange range_of(const UsageArguments& usage) {
     const auto now = std::chrono::floor<std::chrono::microseconds>(std::chrono::system_clock::now());
+    return or_refuse(parse_time_range(usage.from, usage.to, now, kDefaultRange), kWrongUse);
+}
+
+UsageFilter filter_of(const UsageArguments& usage, const std::string& user, const TimeRange& range) {
     UsageFilter filter;
-    const TimeRange range = or_refuse(parse_time_range(usage.from, usage.to, now, kDefaultRange), kWrongUse);
     filter.range = {range.from, range.until};
     if (usage.key && !is_uuid(*usage.key)) {
         throw Refusal{"--key \"" + *usage.key + "\" is no key's id; `apikeyctl keys list` shows them", kWrongUse};
@@ -113,10 +116,11 @@ std::vector<TextLine> lines_of(const UsageReport& report, const UsageArguments& 
 void run_usage_totals(const Arguments& arguments) {
     const UsageArguments& usage = arguments.usage;
     const UsageGrouping by = usage_grouping_of(usage.by).value_or(UsageGrouping::user);
-    const UsageFilter filter = filter_of(usage, arguments.user);
+    const TimeRange range = range_of(usage);
+    const UsageFilter filter = filter_of(usage, arguments.user, range);
     const UsageReport report = ask(settings_of(arguments), by, filter, usage.limit);
-    if (arguments.json) return print_as_json(report, usage, {*filter.range.from, *filter.range.until});
-    std::cout << "usage by " << usage.by << ", " << describe({*filter.range.from, *filter.range.until}) << "\n";
+    if (arguments.json) return print_as_json(report, usage, range);
+    std::cout << "usage by " << usage.by << ", " << describe(range) << "\n";
     print_lines(lines_of(report, usage), usage.by == "key" ? 3 : 1);
     if (report.group_count != std::to_string(report.groups.size())) {
         std::cout << report.groups.size() << " of " << report.group_count << " shown (--limit); the total is of all\n";

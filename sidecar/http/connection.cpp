@@ -32,7 +32,7 @@ static_assert(kNoMemory.size() - kNoMemory.find("\r\n\r\n") - 4 == 166);
 void linger(TimedStream& stream, TimedStream::Milliseconds most) {
     stream.shut_down_writing();
     stream.read_within(most);
-    std::array<char, 16 * 1024> thrown_away;
+    std::array<char, std::size_t{16} * 1024> thrown_away;
     error_code error;
     while (!error)
         stream.read_some(asio::buffer(thrown_away), error);

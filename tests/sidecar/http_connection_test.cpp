@@ -2,8 +2,12 @@
 #include "sidecar/http/connection.hpp"
 
 #include <gmock/gmock.h>
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
 
+#include <memory>
 #include <new>
+#include <sstream>
 #include <stdexcept>
 #include <tuple>
 
@@ -87,6 +91,7 @@ TEST(HttpConnection, StopsTakingThem) {
     EXPECT_EQ(count(heard, "yes"), 1);
 }
 
+// Hazards: S14, S15
 TEST(HttpConnection, AStreamEndsOnlyWhenItIsWhole) {
     const std::string whole = answer_to(kGet, [](Exchange& exchange) {
         ByteSink& sink = exchange.stream("text/csv");
@@ -133,6 +138,7 @@ TEST(HttpConnection, HeadHasTheSameHeaderAndNoBody) {
     EXPECT_THAT(answer_to("HEAD / HTTP/1.1\r\n\r\n", say_yes), EndsWith("Content-Length: 3\r\n\r\n"));
 }
 
+// Hazards: S14, S15
 TEST(HttpConnection, WhateverIsThrownIsAnswered) {
     const auto status = [](auto fail) { return answer_to(std::string(kGet), [&](Exchange&) { fail(); }).substr(9, 3); };
     EXPECT_EQ(status([] { throw std::runtime_error("secret"); }), "500");
@@ -145,6 +151,23 @@ TEST(HttpConnection, WhateverIsThrownIsAnswered) {
                 Not(HasSubstr("SELECT")));
     EXPECT_EQ(count(answer_to(std::string(kGet) + kGet, [](Exchange&) { throw std::runtime_error("x"); }), " 500 "), 2)
         << "the connection goes on";
+}
+
+// Hazards: S15
+TEST(HttpConnection, WhatIsThrownIsLogged) {
+    std::ostringstream log;
+    const auto before = spdlog::default_logger();
+    spdlog::set_default_logger(
+        std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::ostream_sink_mt>(log)));
+    answer_to(kGet, [](Exchange&) { throw std::runtime_error("what happened"); });
+    answer_to(kGet, [](Exchange&) { throw 1; });
+    answer_to(kGet, [](Exchange&) { throw std::bad_alloc(); });
+    answer_to(kGet, [](Exchange&) { throw ClientGone("no fault of ours"); });
+    spdlog::set_default_logger(before);
+    EXPECT_THAT(log.str(), HasSubstr("http: a request failed: what happened"));
+    EXPECT_THAT(log.str(), HasSubstr("http: a request failed for an unknown reason"));
+    EXPECT_THAT(log.str(), HasSubstr("http: no memory for a request"));
+    EXPECT_THAT(log.str(), Not(HasSubstr("no fault of ours")));
 }
 
 TEST(HttpConnection, RefusesWhatIsNoRequest) {

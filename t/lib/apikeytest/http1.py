@@ -109,9 +109,10 @@ class Connection:
 
     def _body(self, response):
         if (response.header("Transfer-Encoding") or "").lower() == "chunked":
-            while (size := self._chunk(response)) > 0:
+            parts = []                     # and joined once: a body may be long
+            while (size := self._chunk(parts)) > 0:
                 pass
-            response.whole = size == 0
+            response.body, response.whole = b"".join(parts), size == 0
         elif (length := response.header("Content-Length")) is not None:
             while len(self._buffer) < int(length) and self._more():
                 pass
@@ -121,17 +122,17 @@ class Connection:
         else:
             response.body = self.rest()
 
-    def _chunk(self, response):
-        """Adds one chunk to the body; its size, -1 when the connection ended in it."""
+    def _chunk(self, parts):
+        """Adds one chunk to the parts of a body; its size, -1 when the connection ended in it."""
         while (end := self._buffer.find(b"\r\n")) < 0:
             if not self._more():
                 return -1
         size = int(self._buffer[:end].split(b";")[0], 16)
         while len(self._buffer) < end + 2 + size + 2:
             if not self._more():
-                response.body += bytes(self._buffer[end + 2:])
+                parts.append(bytes(self._buffer[end + 2:]))
                 return -1
-        response.body += bytes(self._buffer[end + 2:end + 2 + size])
+        parts.append(bytes(self._buffer[end + 2:end + 2 + size]))
         del self._buffer[:end + 2 + size + 2]
         return size
 

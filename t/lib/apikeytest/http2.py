@@ -57,6 +57,15 @@ class Http2Connection:
         self._flush()
         return stream
 
+    def more(self, stream, data, end=False):
+        """More of a body that was left open; not beyond window()."""
+        self._h2.send_data(stream, data, end_stream=end)
+        self._flush()
+
+    def window(self, stream):
+        """How many bytes of a body the other side takes now; read() may make it more."""
+        return self._h2.local_flow_control_window(stream)
+
     def trailers(self, stream, headers):
         """Ends a request with a block of fields behind its body."""
         self._h2.send_headers(stream, headers, end_stream=True)
@@ -75,6 +84,10 @@ class Http2Connection:
             self._read()
         found = [self.responses.get(s) for s in streams]
         return found[0] if len(streams) == 1 else found
+
+    def read(self):
+        """Waits for the next bytes, and takes them in."""
+        self._read()
 
     def _read(self):
         try:

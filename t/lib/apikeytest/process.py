@@ -116,6 +116,17 @@ def running(pid):
     return bool(stat) and stat.rpartition(")")[2].split()[0] != "Z"
 
 
+def open_files(pid, folder=""):
+    """What of this folder a process has open; also files that have no name any more."""
+    found = []
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            found.append(os.readlink(f"/proc/{pid}/fd/{fd}"))
+        except FileNotFoundError:          # closed meanwhile
+            pass
+    return [path for path in found if path.startswith(folder)]
+
+
 def huge_pages():
     """The system's setting for huge pages of shared memory, such as "never"; None: it has none of them."""
     setting = read("/sys/kernel/mm/transparent_hugepage/shmem_enabled")
