@@ -30,7 +30,7 @@ with Test() as t:
     doctor.all_well("a socket that apikeyd has made")
     os.unlink(path)                        # from here on the test makes what stands there
     doctor.all_well("a socket that is not there is no fault")
-    t.like(doctor.run()["socket.path"][1], f"{path} is not there: only what nginx asks apikeyd itself needs it", "it is noted")
+    t.like(doctor.run()["socket.path"][1], f"{path} is not there: exports and imports need it and answer 503", "it is noted")
 
     server = listening(path)
     found = doctor.run()

@@ -42,6 +42,7 @@ with Test() as t:
         c = sidecar.connect()
         c.send(sidecar.request("/import/usage?format=csv", user=user, method="POST",
                                headers=[("Transfer-Encoding", "chunked")]) + b"5\r\ndate,\r\n")
+        t.ok(c.is_quiet(1), f"{user}'s is taken")     # before anybody else asks: the place would be theirs
         return c
 
     alice = half("alice")
