@@ -24,6 +24,7 @@ set(MODULE_SOURCES
     ngx_module/redis_socket.cpp
     ngx_module/request_ctx.cpp
     ngx_module/response_usage.cpp
+    ngx_module/send_text.cpp
     ngx_module/sidecar_framing.cpp
     ngx_module/sidecar_peer.cpp
     ngx_module/sidecar_upstream.cpp

@@ -1,10 +1,12 @@
 // How far bytes go on that need no look: eight at a time, since nearly all of a text is plain.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <string>
 #include <string_view>
 
 namespace apikey {
@@ -48,6 +50,13 @@ std::size_t run_before(std::string_view bytes) noexcept {
 // A byte below 0x20, or DEL.
 inline bool has_control_byte(std::string_view text) noexcept {
     return run_before<ControlsAnd<'\x7f'>>(text) != text.size();
+}
+
+// With a ? in place of each of these: for logs, messages and terminals.
+inline std::string without_control_bytes(std::string text) {
+    std::replace_if(
+        text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
+    return text;
 }
 
 }  // namespace apikey

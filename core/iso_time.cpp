@@ -111,8 +111,9 @@ Error no_time(const char* name, std::string_view text) {
                  "\" is no date (2026-11-28) and no time with its zone (2026-11-28T12:00:00Z)"};
 }
 
-bool is_midnight(Instant at) {
-    return at == std::chrono::floor<days>(at);
+// The end of a range whose last part it is.
+Instant end_of(const IsoTime& time) {
+    return time.at + (time.whole_day ? days(1) : days(0));
 }
 
 }  // namespace
@@ -148,7 +149,7 @@ Result<TimeRange> parse_time_range(std::string_view from, std::string_view to, I
     if (!to.empty()) {
         const auto end = parse_iso_time(to);
         if (!end) return no_time(names.to, to);
-        range.until = end->at + (end->whole_day ? days(1) : days(0));
+        range.until = end_of(*end);
     }
     range.from = std::max(range.until - most, kFirst);
     if (from.empty()) return range;
@@ -161,12 +162,23 @@ Result<TimeRange> parse_time_range(std::string_view from, std::string_view to, I
                  std::string(from) + "\""};
 }
 
+std::string format_iso_date(Instant at) {
+    return date_text(std::chrono::floor<days>(at));
+}
+
+std::optional<OpenRange> open_range(const std::optional<IsoTime>& from, const std::optional<IsoTime>& to) noexcept {
+    OpenRange range;
+    if (from) range.from = from->at;
+    if (to) range.until = end_of(*to);
+    if (from && to && (range.until < range.from || (to->whole_day && range.until == range.from))) return std::nullopt;
+    return range;
+}
+
 std::string describe(const TimeRange& range) {
     if (!is_midnight(range.from) || !is_midnight(range.until)) {
         return format_iso_time(range.from) + " to before " + format_iso_time(range.until);
     }
-    return date_text(std::chrono::floor<days>(range.from)) + " to " +
-           date_text(std::chrono::floor<days>(range.until) - days(1)) + " (UTC)";
+    return format_iso_date(range.from) + " to " + format_iso_date(range.until - days(1)) + " (UTC)";
 }
 
 }  // namespace apikey

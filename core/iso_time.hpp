@@ -26,6 +26,24 @@ std::optional<IsoTime> parse_iso_time(std::string_view text) noexcept;
 // 2026-11-28T02:05:00Z, with as many decimals as it needs.
 std::string format_iso_time(Instant at);
 
+// 2026-11-28, the day in UTC.
+std::string format_iso_date(Instant at);
+
+// Whether a day begins there, in UTC.
+inline bool is_midnight(Instant at) noexcept {
+    return at == std::chrono::floor<std::chrono::days>(at);
+}
+
+// from <= t < until; nothing: without end. Both may be the same, which is an empty range.
+struct OpenRange {
+    std::optional<Instant> from;
+    std::optional<Instant> until;
+};
+
+// The range between these two, each of which may be missing. A date as `to` belongs to the range, a time does not. Nothing when `to` is
+// before `from`: also a day that ends where `from` begins.
+std::optional<OpenRange> open_range(const std::optional<IsoTime>& from, const std::optional<IsoTime>& to) noexcept;
+
 // from <= t < until.
 struct TimeRange {
     Instant from;

@@ -6,12 +6,19 @@
 
 namespace apikey {
 
+// Appends \u00XX for a byte of ASCII.
+inline void append_unicode_escape(std::string& out, char c) {
+    static constexpr std::string_view kHex = "0123456789abcdef";
+    const auto byte = static_cast<unsigned char>(c);
+    out += "\\u00";
+    out += kHex[byte >> 4];
+    out += kHex[byte & 15];
+}
+
 // Appends `text`, which must be UTF-8, in quotes; what JSON does not allow in a string is escaped, everything else stays as it is.
 inline void append_json_string(std::string& out, std::string_view text) {
-    static constexpr std::string_view kHex = "0123456789abcdef";
     out += '"';
     for (const char c : text) {
-        const auto byte = static_cast<unsigned char>(c);
         switch (c) {
             case '"': out += "\\\""; break;
             case '\\': out += "\\\\"; break;
@@ -19,12 +26,10 @@ inline void append_json_string(std::string& out, std::string_view text) {
             case '\r': out += "\\r"; break;
             case '\t': out += "\\t"; break;
             default:
-                if (byte >= 0x20) {
+                if (static_cast<unsigned char>(c) >= 0x20) {
                     out += c;
                 } else {
-                    out += "\\u00";
-                    out += kHex[byte >> 4];
-                    out += kHex[byte & 15];
+                    append_unicode_escape(out, c);
                 }
         }
     }

@@ -6,6 +6,7 @@
 #include "core/problem.hpp"
 #include "ngx_module/ngx_text.hpp"
 #include "ngx_module/problem_answer.hpp"
+#include "ngx_module/send_text.hpp"
 #include "ngx_module/usage_capture.hpp"
 
 namespace apikey::ngx {
@@ -89,11 +90,8 @@ bool replace_page(ngx_http_request_t* r, std::string_view document) noexcept {
     if (replacement == nullptr) return false;
     new (replacement) Replacement{document};
     ngx_http_set_ctx(r, replacement, ngx_http_api_key_filter_module);
-    r->headers_out.content_type = borrowed(kProblemMediaType);
-    r->headers_out.content_type_len = kProblemMediaType.size();
-    r->headers_out.content_type_lowcase = nullptr;
+    set_body_header(r, kProblemMediaType, document.size());
     r->headers_out.charset = {0, nullptr};
-    r->headers_out.content_length_n = static_cast<off_t>(document.size());
     if (r->headers_out.content_length != nullptr) {
         r->headers_out.content_length->hash = 0;
         r->headers_out.content_length = nullptr;
@@ -136,18 +134,8 @@ void discard(ngx_chain_t* in) noexcept {
 ngx_int_t send_replacement(ngx_http_request_t* r, std::string_view document, ngx_chain_t* in) noexcept {
     ngx_http_set_ctx(r, nullptr, ngx_http_api_key_filter_module);
     discard(in);
-    auto* buffer = static_cast<ngx_buf_t*>(ngx_calloc_buf(r->pool));
-    ngx_chain_t* out = ngx_alloc_chain_link(r->pool);
-    if (buffer == nullptr || out == nullptr) return NGX_ERROR;
-    const ngx_str_t bytes = borrowed(document);
-    buffer->start = buffer->pos = bytes.data;
-    buffer->end = buffer->last = bytes.data + bytes.len;
-    buffer->memory = 1;
-    buffer->last_buf = 1;
-    buffer->last_in_chain = 1;
-    out->buf = buffer;
-    out->next = nullptr;
-    return next_body_filter(r, out);
+    ngx_chain_t* body = whole_body(r, document);
+    return body != nullptr ? next_body_filter(r, body) : NGX_ERROR;
 }
 
 ngx_int_t body_filter(ngx_http_request_t* r, ngx_chain_t* in) noexcept {

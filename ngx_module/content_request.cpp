@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/base64url.hpp"
+#include "core/byte_run.hpp"
 #include "core/policy.hpp"
 #include "core/transfer/queries.hpp"
 #include "core/transfer/sidecar_protocol.hpp"
@@ -72,9 +73,7 @@ Answered identify(ngx_http_request_t* r, const LocationConf& conf, Question& que
     if (ngx_http_complex_value(r, conf.user, &user) != NGX_OK) return NGX_HTTP_INTERNAL_SERVER_ERROR;
     if (user.len == 0) return refuse_as(r, conf, Verdict::missing);
     question.user = view(user);
-    const bool printable = std::none_of(question.user.begin(), question.user.end(),
-                                        [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
-    if (printable && is_utf8(question.user)) return std::nullopt;
+    if (!has_control_byte(question.user) && is_utf8(question.user)) return std::nullopt;
     return send_problem(r, kBadUser,
                         "The identity that this site has established is no text without control characters.");
 }

@@ -6,6 +6,7 @@
 #include "ngx_module/conf_words.hpp"
 #include "ngx_module/ngx_compat.hpp"
 #include "ngx_module/ngx_text.hpp"
+#include "ngx_module/send_text.hpp"
 
 namespace apikey::ngx {
 
@@ -30,6 +31,15 @@ constexpr std::string_view kUnavailable =
     R"(Nothing was changed. Try again later."})"
     "\n";
 
+bool has_header(ngx_http_request_t* r, std::string_view name) noexcept {
+    for (ngx_list_part_t* part = &r->headers_out.headers.part; part != nullptr; part = part->next) {
+        const auto* lines = static_cast<ngx_table_elt_t*>(part->elts);
+        for (ngx_uint_t i = 0; i < part->nelts; ++i)
+            if (equal_ignoring_case(view(lines[i].key), name)) return true;
+    }
+    return false;
+}
+
 }  // namespace
 
 ngx_table_elt_t* add_header(ngx_http_request_t* r, std::string_view name, std::string_view value) noexcept {
@@ -43,19 +53,6 @@ ngx_table_elt_t* add_header(ngx_http_request_t* r, std::string_view name, std::s
     end_header_line(line);
     return line;
 }
-
-namespace {
-
-bool has_header(ngx_http_request_t* r, std::string_view name) noexcept {
-    for (ngx_list_part_t* part = &r->headers_out.headers.part; part != nullptr; part = part->next) {
-        const auto* lines = static_cast<ngx_table_elt_t*>(part->elts);
-        for (ngx_uint_t i = 0; i < part->nelts; ++i)
-            if (equal_ignoring_case(view(lines[i].key), name)) return true;
-    }
-    return false;
-}
-
-}  // namespace
 
 bool forbid_storing(ngx_http_request_t* r) noexcept {
     if (r->http_version < NGX_HTTP_VERSION_10 || has_header(r, "Cache-Control")) return true;
@@ -79,22 +76,7 @@ ngx_int_t send_problem(ngx_http_request_t* r, const ContentProblem& problem, std
     if (const ngx_int_t rc = ngx_http_discard_request_body(r); rc != NGX_OK) return rc;
     const ngx_str_t text =
         copied_or_throw(r->pool, problem_text(static_cast<int>(problem.status), problem.code, problem.title, detail));
-    r->headers_out.status = problem.status;
-    r->headers_out.content_type = borrowed(kProblemMediaType);
-    r->headers_out.content_type_len = kProblemMediaType.size();
-    r->headers_out.content_type_lowcase = nullptr;
-    r->headers_out.content_length_n = static_cast<off_t>(text.len);
-    const ngx_int_t rc = ngx_http_send_header(r);
-    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only != 0) return rc;
-    auto* buffer = static_cast<ngx_buf_t*>(ngx_calloc_buf(r->pool));
-    if (buffer == nullptr) return NGX_ERROR;
-    buffer->start = buffer->pos = text.data;
-    buffer->end = buffer->last = text.data + text.len;
-    buffer->memory = 1;
-    buffer->last_buf = r == r->main ? 1 : 0;
-    buffer->last_in_chain = 1;
-    ngx_chain_t chain{buffer, nullptr};
-    return ngx_http_output_filter(r, &chain);
+    return send_text(r, problem.status, kProblemMediaType, view(text));
 }
 
 }  // namespace apikey::ngx

@@ -37,19 +37,23 @@ bool EventFd::is_set() const noexcept {
     return poll(&entry, 1, 0) > 0;
 }
 
+bool wait_for(std::span<pollfd> entries, std::chrono::milliseconds most) {
+    const auto end = Clock::now() + most;
+    for (;;) {
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now());
+        const int ready =
+            poll(entries.data(), entries.size(), static_cast<int>(std::max<std::int64_t>(left.count(), 0)));
+        if (ready >= 0) return ready > 0;
+        if (errno != EINTR) throw std::system_error(errno, std::generic_category(), "poll");
+    }
+}
+
 bool wait_readable(std::initializer_list<int> descriptors, std::chrono::milliseconds most) {
     std::array<pollfd, 8> entries{};
     const std::size_t count = std::min(descriptors.size(), entries.size());
     for (std::size_t i = 0; i < count; ++i)
         entries[i] = pollfd{descriptors.begin()[i], POLLIN, 0};
-    const auto end = Clock::now() + most;
-    for (;;) {
-        const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now());
-        const int ready = poll(entries.data(), count, static_cast<int>(std::max<std::int64_t>(left.count(), 0)));
-        if (ready > 0) return true;
-        if (ready == 0) return false;
-        if (errno != EINTR) throw std::system_error(errno, std::generic_category(), "poll");
-    }
+    return wait_for(std::span(entries).first(count), most);
 }
 
 }  // namespace apikey

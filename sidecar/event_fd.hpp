@@ -1,8 +1,11 @@
 // A flag that poll(2) can wait for, set by one thread and seen by others.
 #pragma once
 
+#include <poll.h>
+
 #include <chrono>
 #include <initializer_list>
+#include <span>
 
 namespace apikey {
 
@@ -23,6 +26,10 @@ class EventFd {
   private:
     int fd_;
 };
+
+// Waits until poll(2) says something of one of them (entries[i].revents), at most `most`. False when the time is up. Throws
+// std::system_error.
+bool wait_for(std::span<pollfd> entries, std::chrono::milliseconds most);
 
 // Waits until one of `descriptors` is readable (or closed), at most `most`. False when the time is up.
 bool wait_readable(std::initializer_list<int> descriptors, std::chrono::milliseconds most);

@@ -4,10 +4,7 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <memory>
-#include <span>
-#include <system_error>
 #include <utility>
 
 #include "sidecar/own_thread.hpp"
@@ -45,18 +42,6 @@ PgConn connect(const std::string& dsn, const Postgres::Options& options) {
 }
 
 constexpr int kNobody = -1;  // poll(2) passes it over
-
-// False when the time is up.
-bool wait_for(std::span<pollfd> entries, milliseconds most) {
-    const auto end = Clock::now() + most;
-    for (;;) {
-        const auto left = std::chrono::ceil<milliseconds>(end - Clock::now());
-        const int ready =
-            poll(entries.data(), entries.size(), static_cast<int>(std::max<std::int64_t>(left.count(), 0)));
-        if (ready >= 0) return ready > 0;
-        if (errno != EINTR) throw std::system_error(errno, std::generic_category(), "poll");
-    }
-}
 
 std::string one_line(std::string_view text) {
     std::string line(text.substr(0, text.find_last_not_of('\n') + 1));

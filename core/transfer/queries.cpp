@@ -85,15 +85,11 @@ std::optional<IsoTime> read_time(Reader& reader, std::string_view name) {
 }
 
 OpenRange read_range(Reader& reader) {
-    OpenRange range;
     const auto start = read_time(reader, "startDate");
     const auto end = read_time(reader, "endDate");
-    if (start) range.from = start->at;
-    if (end) range.until = end->at + (end->whole_day ? days(1) : days(0));
-    // A day before the start ends where that begins.
-    if (start && end && (range.until < range.from || (end->whole_day && range.until == range.from)))
-        reader.refuse(Error{"endDate is before startDate"});
-    return range;
+    const auto range = open_range(start, end);
+    if (!range) reader.refuse(Error{"endDate is before startDate"});
+    return range.value_or(OpenRange{});
 }
 
 std::optional<std::string> read_text(Reader& reader, std::string_view name) {
@@ -138,22 +134,14 @@ std::string for_a_name(Instant at) {
     return text;
 }
 
-std::string date_of(Instant at) {
-    return format_iso_time(at).substr(0, 10);
-}
-
-bool is_midnight(Instant at) {
-    return at == std::chrono::floor<days>(at);
-}
-
 std::string name_of_range(const OpenRange& range, Instant now) {
     std::string name = "all";
-    if (range.from) name = is_midnight(*range.from) ? date_of(*range.from) : for_a_name(*range.from);
+    if (range.from) name = is_midnight(*range.from) ? format_iso_date(*range.from) : for_a_name(*range.from);
     name += '-';
-    if (!range.until) return name + date_of(now);
+    if (!range.until) return name + format_iso_date(now);
     // The last day of a range that ends with a whole one, unless it is empty.
     const bool whole_days = is_midnight(*range.until) && range.from != range.until;
-    return name + (whole_days ? date_of(*range.until - days(1)) : for_a_name(*range.until));
+    return name + (whole_days ? format_iso_date(*range.until - days(1)) : for_a_name(*range.until));
 }
 
 }  // namespace

@@ -18,12 +18,6 @@ namespace apikey {
 
 enum class TransferFormat : std::uint8_t { json, csv };
 
-// from <= t < until; nothing: without end. Both may be the same, which is an empty range.
-struct OpenRange {
-    std::optional<Instant> from;
-    std::optional<Instant> until;
-};
-
 // Which usage: what fits all that is given.
 struct UsageSelection {
     OpenRange range;                      // of their dates

@@ -4,6 +4,8 @@
 #include <array>
 #include <optional>
 
+#include "core/bearer.hpp"
+#include "core/byte_run.hpp"
 #include "core/utf8.hpp"
 
 namespace apikey {
@@ -12,30 +14,14 @@ namespace {
 constexpr std::string_view kHex = "0123456789ABCDEF";
 constexpr std::size_t kShownBytes = 64;
 
-std::optional<unsigned> hex_digit(char c) {
-    if (c >= 'a' && c <= 'f') c = static_cast<char>(c - 'a' + 'A');
-    const std::size_t digit = kHex.find(c);
-    if (digit == std::string_view::npos) return std::nullopt;
-    return static_cast<unsigned>(digit);
-}
-
 // Nothing when it is no percent-encoded UTF-8, or has a NUL.
 std::optional<std::string> decoded(std::string_view text) {
-    std::string out;
-    out.reserve(text.size());
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        if (text[i] != '%') {
-            out += text[i] == '+' ? ' ' : text[i];
-            continue;
-        }
-        const auto high = i + 2 < text.size() ? hex_digit(text[i + 1]) : std::nullopt;
-        const auto low = high ? hex_digit(text[i + 2]) : std::nullopt;
-        if (!low) return std::nullopt;
-        out += static_cast<char>(*high * 16 + *low);
-        i += 2;
-    }
-    if (!is_utf8(out) || out.find('\0') != std::string::npos) return std::nullopt;
-    return out;
+    std::string spaced(text);
+    std::replace(spaced.begin(), spaced.end(), '+', ' ');
+    std::string room(text.size(), '\0');
+    const auto plain = percent_decode(spaced, room);
+    if (!plain || !is_utf8(*plain) || plain->find('\0') != std::string_view::npos) return std::nullopt;
+    return std::string(*plain);
 }
 
 bool is_unreserved(char c) {
@@ -96,10 +82,8 @@ std::string write_query(const QueryParameters& parameters) {
 
 std::string quoted_for_message(std::string_view text) {
     std::array<char, kShownBytes> room{};
-    std::string shown(clean_utf8(text, room));
-    std::replace_if(
-        shown.begin(), shown.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }, '?');
-    return "\"" + shown + (text.size() > kShownBytes ? "..." : "") + "\"";
+    return "\"" + without_control_bytes(std::string(clean_utf8(text, room))) +
+           (text.size() > kShownBytes ? "..." : "") + "\"";
 }
 
 }  // namespace apikey

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/result.hpp"
+#include "core/uuid.hpp"
 #include "sidecar/settings.hpp"
 
 namespace apikey {
@@ -77,6 +78,12 @@ template <class T>
 T or_refuse(Result<T> result, int status) {
     if (!result.ok()) throw Refusal{result.error(), status};
     return std::move(*result);
+}
+
+// Of --key.
+inline void require_key_id(const std::optional<std::string>& key) {
+    if (key && !is_uuid(*key))
+        throw Refusal{"--key \"" + *key + "\" is no key's id; `apikeyctl keys list` shows them", kWrongUse};
 }
 
 inline Settings settings_of(const Arguments& arguments) {

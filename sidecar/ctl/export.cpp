@@ -2,7 +2,6 @@
 #include <chrono>
 #include <iostream>
 
-#include "core/uuid.hpp"
 #include "sidecar/ctl/commands.hpp"
 #include "sidecar/ctl/export_file.hpp"
 #include "sidecar/ctl/progress_bar.hpp"
@@ -25,20 +24,13 @@ std::optional<IsoTime> time_of(const std::string& text, const char* option) {
 }
 
 OpenRange range_of(const ExportArguments& arguments) {
-    OpenRange range;
-    const auto from = time_of(arguments.from, "--from");
-    const auto to = time_of(arguments.to, "--to");
-    if (from) range.from = from->at;
-    if (to) range.until = to->at + (to->whole_day ? std::chrono::days(1) : std::chrono::days(0));
-    if (from && to && (range.until < range.from || (to->whole_day && range.until == range.from)))
-        throw Refusal{"--to is before --from", kWrongUse};
-    return range;
+    const auto range = open_range(time_of(arguments.from, "--from"), time_of(arguments.to, "--to"));
+    if (!range) throw Refusal{"--to is before --from", kWrongUse};
+    return *range;
 }
 
 UsageExportQuery usage_query_of(const ExportArguments& arguments) {
-    if (arguments.key && !is_uuid(*arguments.key)) {
-        throw Refusal{"--key \"" + *arguments.key + "\" is no key's id; `apikeyctl keys list` shows them", kWrongUse};
-    }
+    require_key_id(arguments.key);
     UsageExportQuery query;
     if (arguments.format == "csv") query.format = TransferFormat::csv;
     query.which = {range_of(arguments), arguments.endpoint, arguments.model, arguments.status, arguments.key};

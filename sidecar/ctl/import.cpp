@@ -13,6 +13,7 @@
 #include "sidecar/ctl/commands.hpp"
 #include "sidecar/ctl/output.hpp"
 #include "sidecar/ctl/progress_bar.hpp"
+#include "sidecar/imports/import_answer.hpp"
 #include "sidecar/key_input.hpp"
 #include "sidecar/schema.hpp"
 
@@ -79,18 +80,11 @@ ImportQuery query_of(const ImportArguments& import) {
 }
 
 void print_as_json(const ImportOutcome& outcome, bool dry_run) {
-    Json errors = Json::array();
-    for (const RowError& error : outcome.errors) {
-        Json entry = {{"row", error.row}};
-        if (error.line != 0) entry["line"] = error.line;
-        entry.update({{"field", error.field}, {"message", error.message}});
-        errors.push_back(std::move(entry));
-    }
     Json json = {{"success", outcome.errors.empty() && outcome.malformed.empty()},
                  {"dryRun", dry_run},
                  {"imported", outcome.imported},
                  {"skipped", outcome.skipped},
-                 {"errors", errors}};
+                 {"errors", Json::parse(import_answer(outcome)).at("errors")}};
     if (outcome.more_errors > 0) json["moreErrors"] = outcome.more_errors;
     if (!outcome.malformed.empty()) json["malformed"] = outcome.malformed;
     print_json(json);

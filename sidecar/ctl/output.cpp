@@ -43,11 +43,6 @@ TextLine line_of(const KeyRecord& record) {
 
 }  // namespace
 
-std::string printable(std::string text) {
-    std::replace_if(text.begin(), text.end(), [](char c) { return (c >= 0 && c < 0x20) || c == 0x7f; }, '?');
-    return text;
-}
-
 Json to_json(const KeyRecord& record) {
     Json scopes = nullptr;
     if (record.scopes) scopes = *record.scopes;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/byte_run.hpp"
 #include "sidecar/doctor/findings.hpp"
 #include "sidecar/key_store.hpp"
 #include "sidecar/notice.hpp"
@@ -42,6 +43,8 @@ using TextLine = std::vector<std::string>;
 // rest, which are numbers, flush right.
 void print_lines(const std::vector<TextLine>& lines, std::size_t texts);
 // A table's rows may hold anything: a terminal gets no control bytes of theirs.
-std::string printable(std::string text);
+inline std::string printable(std::string text) {
+    return without_control_bytes(std::move(text));
+}
 
 }  // namespace apikey

@@ -2,7 +2,6 @@
 #include <chrono>
 #include <iostream>
 
-#include "core/uuid.hpp"
 #include "sidecar/ctl/commands.hpp"
 #include "sidecar/ctl/json_text.hpp"
 #include "sidecar/ctl/output.hpp"
@@ -28,9 +27,7 @@ TimeRange range_of(const UsageArguments& usage) {
 UsageFilter filter_of(const UsageArguments& usage, const std::string& user, const TimeRange& range) {
     UsageFilter filter;
     filter.range = {range.from, range.until};
-    if (usage.key && !is_uuid(*usage.key)) {
-        throw Refusal{"--key \"" + *usage.key + "\" is no key's id; `apikeyctl keys list` shows them", kWrongUse};
-    }
+    require_key_id(usage.key);
     if (!user.empty()) filter.user = user;
     filter.key = usage.key;
     filter.endpoint = usage.endpoint;

@@ -1,4 +1,5 @@
 #include "sidecar/doctor/redis_judge.hpp"
+#include "core/byte_run.hpp"
 
 #include <cmath>
 
@@ -28,18 +29,10 @@ std::string megabytes(std::uint64_t bytes) {
     return std::to_string((bytes + (1U << 19)) >> 20) + " MiB";
 }
 
-// Names and other texts that anybody may have written: no control bytes for a terminal.
-std::string printable(std::string text) {
-    for (char& c : text) {
-        if ((c >= 0 && c < 0x20) || c == 0x7f) c = '?';
-    }
-    return text;
-}
-
 }  // namespace
 
 void judge_server(std::string_view info, Findings& findings) {
-    const std::string version = printable(std::string(info_field(info, "redis_version")));
+    const std::string version = without_control_bytes(std::string(info_field(info, "redis_version")));
     const auto major = parse_decimal(version.substr(0, version.find('.')));
     if (major && *major < kRecommendedMajor) {
         findings.warning("redis.version", "Redis " + version + ": when it is full it cannot take a new leader",
@@ -156,7 +149,7 @@ void judge_workers(const Membership& membership, const std::string& key, Finding
         const double left = member.lease_ends - static_cast<double>(membership.redis_now);
         if (left > 0) ++alive;
         if (++shown > kMostWorkersShown) continue;
-        list += (list.empty() ? ": " : ", ") + printable(member.worker) +
+        list += (list.empty() ? ": " : ", ") + without_control_bytes(member.worker) +
                 (left > 0 ? " " + std::to_string(std::llround(std::min(left, 1e12))) + " ms" : " ended");
     }
     if (shown > kMostWorkersShown) list += " and " + std::to_string(shown - kMostWorkersShown) + " more";

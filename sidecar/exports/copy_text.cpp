@@ -4,6 +4,8 @@
 #include <charconv>
 #include <cstdint>
 
+#include "core/json_string.hpp"
+
 namespace apikey {
 namespace {
 
@@ -33,13 +35,6 @@ std::size_t plain_run(std::string_view text) noexcept {
     const auto* found =
         std::find_if(text.begin(), text.end(), [](char c) { return !kPlainInJson[static_cast<unsigned char>(c)]; });
     return static_cast<std::size_t>(found - text.begin());
-}
-
-void append_unicode_escape(std::string& out, char c) {
-    constexpr std::string_view kHex = "0123456789abcdef";
-    out += "\\u00";
-    out += kHex[static_cast<unsigned char>(c) >> 4];
-    out += kHex[static_cast<unsigned char>(c) & 15];
 }
 
 // Whether it begins as a formula does, some ' aside. TAB and CR are escaped here.

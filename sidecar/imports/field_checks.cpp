@@ -4,6 +4,7 @@
 #include <charconv>
 #include <limits>
 
+#include "core/byte_run.hpp"
 #include "core/decimal.hpp"
 #include "core/iso_time.hpp"
 #include "core/transfer/query_string.hpp"
@@ -77,8 +78,7 @@ Complaint check_text(std::string_view text, std::size_t most) {
 Complaint check_id(std::string_view text, std::size_t most) {
     if (text.empty()) return "must not be empty";
     if (auto complaint = check_text(text, most)) return complaint;
-    const auto is_control = [](unsigned char c) { return c < 0x20 || c == 0x7f; };
-    if (std::any_of(text.begin(), text.end(), is_control)) return quoted_for_message(text) + " has control characters";
+    if (has_control_byte(text)) return quoted_for_message(text) + " has control characters";
     return std::nullopt;
 }
 

@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "core/json_string.hpp"
+#include "sidecar/imports/json_members.hpp"
 
 namespace apikey {
 namespace {
@@ -30,7 +31,7 @@ void MetadataText::begin() {
 }
 
 void MetadataText::take(const JsonEvent& event) {
-    const bool ends = event.kind == JsonKind::object_end || event.kind == JsonKind::array_end;
+    const bool ends = ends_value_with_parts(event.kind);
     if (needs_comma_ && !ends) text_ += ',';
     needs_comma_ = true;
     switch (event.kind) {

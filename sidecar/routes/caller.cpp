@@ -1,8 +1,7 @@
 #include "sidecar/routes/caller.hpp"
 
-#include <algorithm>
-
 #include "core/base64url.hpp"
+#include "core/byte_run.hpp"
 #include "core/digest.hpp"
 #include "core/secret_file.hpp"
 #include "core/transfer/sidecar_protocol.hpp"
@@ -16,10 +15,6 @@ bool same(std::string_view a, std::string_view b) {
     const auto digest_a = sha256(a);
     const auto digest_b = sha256(b);
     return digest_a && digest_b && equal(*digest_a, *digest_b);
-}
-
-bool is_control(char c) {
-    return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
 }
 
 }  // namespace
@@ -42,7 +37,7 @@ void require_secret(const http::Exchange& exchange, const Secret& secret, QuietL
 
 std::string user_of(const http::Exchange& exchange) {
     auto user = from_base64url(exchange.field(sidecar::kUserField).value_or(std::string_view()));
-    if (!user || user->empty() || !is_utf8(*user) || std::any_of(user->begin(), user->end(), is_control))
+    if (!user || user->empty() || !is_utf8(*user) || has_control_byte(*user))
         throw http::Refused(
             http::bad_request("Apikey-User must be base64url of a name in UTF-8 without control bytes."));
     return std::move(*user);

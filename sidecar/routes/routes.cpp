@@ -6,6 +6,15 @@
 #include "sidecar/routes/ending.hpp"
 
 namespace apikey {
+namespace {
+
+// The answer that tells of it, or where one was begun, its breaking off.
+[[noreturn]] void end(const http::Exchange& exchange, const Ending& ending) {
+    if (ending.answer && !exchange.has_begun()) throw http::Refused(*ending.answer);
+    throw http::ClientGone("broken off");
+}
+
+}  // namespace
 
 std::span<const Routes::Route> Routes::table() {
     static constexpr std::array<Route, 5> kTable = {{
@@ -54,9 +63,7 @@ void Routes::transfer(http::Exchange& exchange, const std::string& user, std::st
         } else {
             log.ended(ending.how);
         }
-        if (exchange.is_answered()) return;  // a HEAD request
-        if (ending.answer && !exchange.has_begun()) throw http::Refused(*ending.answer);
-        throw http::ClientGone("broken off");
+        if (!exchange.is_answered()) end(exchange, ending);  // a HEAD request is
     }
 }
 
@@ -66,8 +73,7 @@ void Routes::guard(http::Exchange& exchange, const std::function<void()>& work) 
     } catch (...) {
         const Ending ending = ending_of(std::current_exception());
         if (ending.ours || (ending.answer && ending.answer->status == 503)) log_.warn("http: " + ending.how);
-        if (ending.answer && !exchange.has_begun()) throw http::Refused(*ending.answer);
-        throw http::ClientGone("broken off");
+        end(exchange, ending);
     }
 }
 
