@@ -26,7 +26,8 @@ ngx_chain_t* whole_body(ngx_http_request_t* r, std::string_view text) noexcept {
     return body;
 }
 
-ngx_int_t send_text(ngx_http_request_t* r, ngx_uint_t status, std::string_view media_type, std::string_view text) noexcept {
+ngx_int_t send_text(ngx_http_request_t* r, ngx_uint_t status, std::string_view media_type,
+                    std::string_view text) noexcept {
     r->headers_out.status = status;
     set_body_header(r, media_type, text.size());
     const ngx_int_t rc = ngx_http_send_header(r);

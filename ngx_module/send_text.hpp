@@ -14,6 +14,7 @@ void set_body_header(ngx_http_request_t* r, std::string_view media_type, std::si
 ngx_chain_t* whole_body(ngx_http_request_t* r, std::string_view text) noexcept;
 
 // The answer to `r`: what to return from a content handler. `media_type` and `text` must outlive the request.
-ngx_int_t send_text(ngx_http_request_t* r, ngx_uint_t status, std::string_view media_type, std::string_view text) noexcept;
+ngx_int_t send_text(ngx_http_request_t* r, ngx_uint_t status, std::string_view media_type,
+                    std::string_view text) noexcept;
 
 }  // namespace apikey::ngx

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "core/byte_run.hpp"
+#include "core/copy_escapes.hpp"
 #include "core/decimal.hpp"
 
 namespace apikey::usage {
@@ -21,20 +22,6 @@ constexpr std::int64_t kDayMinutes = std::int64_t{60} * 24;
 constexpr std::int64_t kLastDay = std::chrono::sys_days(std::chrono::year(9999) / 12 / 31).time_since_epoch().count();
 constexpr std::int64_t kLastMinute = (kLastDay + 1) * kDayMinutes - 1;
 constexpr std::int64_t kLastMs = (kLastMinute + 1) * kMinuteMs - 1;
-
-// What stands behind a backslash for this byte; 0: the byte stands for itself.
-constexpr char escape_of(char byte) noexcept {
-    switch (byte) {
-        case '\\': return '\\';
-        case '\t': return 't';
-        case '\n': return 'n';
-        case '\r': return 'r';
-        case '\b': return 'b';
-        case '\f': return 'f';
-        case '\v': return 'v';
-        default: return 0;
-    }
-}
 
 // No byte of it is to be escaped, nor a control byte. Eight at a time, the last ones perhaps twice.
 bool is_plain(std::string_view text) noexcept {
@@ -102,7 +89,7 @@ std::optional<BatchId> parse_batch_id(std::string_view text) {
 LineWriter& LineWriter::text(std::string_view value) noexcept {
     if (is_plain(value)) return word(value);
     for (const char each : value) {
-        const char escape = escape_of(each);
+        const char escape = copy_escape_of(each);
         if (escape != 0) byte('\\');
         byte(escape != 0 ? escape : each);
     }

@@ -4,23 +4,11 @@
 #include <charconv>
 #include <cstdint>
 
+#include "core/copy_escapes.hpp"
 #include "core/json_string.hpp"
 
 namespace apikey {
 namespace {
-
-// The byte that a backslash and this letter stand for.
-char unescaped(char letter) noexcept {
-    switch (letter) {
-        case 'b': return '\b';
-        case 'f': return '\f';
-        case 'n': return '\n';
-        case 'r': return '\r';
-        case 't': return '\t';
-        case 'v': return '\v';
-        default: return letter;
-    }
-}
 
 // By byte: whether it stands in a JSON string, and in COPY's text, as it is.
 constexpr std::array<bool, 256> kPlainInJson = [] {
@@ -78,7 +66,7 @@ void append_plain(std::string& out, std::string_view column) {
     for (std::size_t at = column.find('\\'); at != std::string_view::npos && at + 1 < column.size();
          at = column.find('\\')) {
         out += column.substr(0, at);
-        out += unescaped(column[at + 1]);
+        out += copy_unescaped(column[at + 1]);
         column.remove_prefix(at + 2);
     }
     out += column;
@@ -126,7 +114,7 @@ void append_as_csv(std::string& out, std::string_view column) {
     for (std::size_t i = 0; i < column.size(); ++i) {
         if (column[i] == '"') out += '"';
         const bool escape = column[i] == '\\' && i + 1 < column.size();
-        out += escape ? unescaped(column[++i]) : column[i];
+        out += escape ? copy_unescaped(column[++i]) : column[i];
     }
     out += '"';
 }

@@ -13,7 +13,6 @@ namespace {
 
 constexpr std::size_t kMostIdBytes = 255;
 constexpr std::size_t kMostTitleBytes = 1000;
-constexpr std::size_t kMostModelBytes = 1024;
 constexpr std::size_t kMostRoleBytes = 64;
 constexpr std::size_t kMostContentBytes = std::size_t{16} * 1024 * 1024;
 // Of every other text: longer than each of them may be.
@@ -162,7 +161,7 @@ void ConversationJson::take_conversation_value(std::size_t member, const JsonEve
     } else {
         if (member == kId) complaint = check_id(event.text, kMostIdBytes);
         if (member == kTitle) complaint = check_text(event.text, kMostTitleBytes);
-        if (member == kModel) complaint = check_text(event.text, kMostModelBytes);
+        if (member == kModel) complaint = check_text(event.text, kMostLabelBytes);
         if (!complaint) value = event.text;
     }
     if (complaint) complain(kConversationNames[member], std::move(*complaint));

@@ -8,12 +8,13 @@
 #include <cstdlib>
 #include <system_error>
 
+#include "core/copy_escapes.hpp"
+
 namespace apikey {
 namespace {
 
 constexpr std::size_t kPieceBytes = std::size_t{128} * 1024;
 constexpr std::string_view kToEscape = "\\\t\n\r\b\f\v";
-constexpr std::string_view kEscaped = "\\tnrbfv";
 
 [[noreturn]] void fail(const char* what) {
     throw std::system_error(errno, std::generic_category(), what);
@@ -57,7 +58,7 @@ CopyFile& CopyFile::text(std::string_view value) {
         buffer_ += value.substr(0, plain);
         value.remove_prefix(plain);
         buffer_ += '\\';
-        buffer_ += kEscaped[kToEscape.find(value.front())];
+        buffer_ += copy_escape_of(value.front());
         value.remove_prefix(1);
     }
     return *this;

@@ -14,6 +14,9 @@ namespace apikey {
 inline constexpr std::size_t kMostCostDigits = 30;
 
 // What is wrong, or nothing.
+// Of an endpoint, or a model.
+inline constexpr std::size_t kMostLabelBytes = 1024;
+
 using Complaint = std::optional<std::string>;
 
 // UTF-8 without NUL, of at most `most` bytes.

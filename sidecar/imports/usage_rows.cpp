@@ -9,9 +9,8 @@
 namespace apikey {
 namespace {
 
-constexpr std::size_t kMostTextBytes = 1024;
 // What is longer is too long for every column, and said so from its beginning.
-constexpr std::size_t kMostKept = 2 * kMostTextBytes;
+constexpr std::size_t kMostKept = 2 * kMostLabelBytes;
 
 bool is_number(UsageColumn column) {
     return column == UsageColumn::requests || column == UsageColumn::tokens || column == UsageColumn::cost;
@@ -146,7 +145,7 @@ void UsageRows::set_text(UsageColumn column, std::string_view text) {
     switch (column) {
         case UsageColumn::date: return keep(column, time_from(text));
         case UsageColumn::endpoint:
-        case UsageColumn::model: return keep(column, text, check_text(text, kMostTextBytes));
+        case UsageColumn::model: return keep(column, text, check_text(text, kMostLabelBytes));
         case UsageColumn::requests:
         case UsageColumn::tokens: return keep(column, text, check_count(text));
         case UsageColumn::cost: return keep(column, cost_from_csv(text));
