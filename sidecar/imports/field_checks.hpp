@@ -12,11 +12,10 @@ namespace apikey {
 
 // Of a cost, before and behind the point.
 inline constexpr std::size_t kMostCostDigits = 30;
-
-// What is wrong, or nothing.
 // Of an endpoint, or a model.
 inline constexpr std::size_t kMostLabelBytes = 1024;
 
+// What is wrong, or nothing.
 using Complaint = std::optional<std::string>;
 
 // UTF-8 without NUL, of at most `most` bytes.
