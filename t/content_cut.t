@@ -7,7 +7,7 @@ import os
 import random
 import subprocess
 
-from lib.apikeytest import Test
+from lib.apikeytest import Test, wait_for
 from lib.apikeytest.fake_sidecar import FakeSidecar, chunked, whole
 
 CONF = """
@@ -97,7 +97,7 @@ with Test() as t:
     sidecar.stop()
     r = nginx.get("/plain/", alice)
     t.is_((r.status, r.code, r.all("Cache-Control")), (503, "service_unavailable", ["no-store"]), "apikeyd is down: 503")
-    t.is_(nginx.requests()[-1]["status"], 503, "also in the access log")
+    t.ok(wait_for(lambda: nginx.requests()[-1]["status"] == 503), "also in the access log")
     sidecar.start()
     sidecar.answers = whole(b"{}")
     t.is_(nginx.get("/plain/", alice).status, 200, "and up again")
