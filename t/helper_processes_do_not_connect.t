@@ -26,8 +26,14 @@ http {
 
 def kinds(nginx):
     """What each child of the master is: "worker", "cache manager", …"""
-    return sorted(open(f"/proc/{pid}/cmdline", encoding="latin-1").read().strip("\0 ").removeprefix("nginx: ")
-                  .removesuffix(" process") for pid in nginx.workers())
+    found = []
+    for pid in nginx.workers():
+        try:
+            with open(f"/proc/{pid}/cmdline", encoding="latin-1") as line:
+                found.append(line.read().strip("\0 ").removeprefix("nginx: ").removesuffix(" process"))
+        except (FileNotFoundError, ProcessLookupError):
+            pass                           # it ended meanwhile: an old one, after a reload
+    return sorted(found)
 
 
 def links_of(redis):

@@ -16,6 +16,7 @@ http {
         root %DIR%;
         error_page 404 = /again;
         location / { api_key "test"; try_files /none =404; }
+        location = /metrics { api_key_metrics; }
         location /again {
             api_key "test";
             add_header X-Id     $api_key_id;
@@ -40,6 +41,7 @@ with Test() as t:
     nginx = t.nginx(CONF, redis=t.redis(keys=keys))
     with open(f"{nginx.folder}/file", "w", encoding="ascii") as file:
         file.write("content")
+    t.ok(nginx.wait_watching(1), "the worker hears of changes")   # verdicts from before are asked for again
     for cache in "miss", "hit", "hit":
         for key in keys:
             r = nginx.get("/", key)
