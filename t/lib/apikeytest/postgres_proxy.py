@@ -7,6 +7,7 @@ import socket
 import struct
 import threading
 
+CANCELLED = b"\0C57014\0"                 # the field of an error that has its SQLSTATE
 IDLE = b"Z\0\0\0\x05I"                     # ReadyForQuery, in no transaction
 
 
@@ -54,7 +55,7 @@ class Link:
             return None
 
     def ask(self, sql):
-        """The only row of it, as text; None where somebody is at work."""
+        """The only row of it, as text; None where somebody is at work, or this was cancelled or hung up on like what others ask."""
         with self.lock, contextlib.suppress(OSError):
             if self.tail != IDLE:
                 return None
@@ -62,8 +63,10 @@ class Link:
             self.server.sendall(b"Q" + struct.pack("!I", len(text) + 4) + text)
             answer = b""
             while not answer.endswith(IDLE):
-                answer += self.server.recv(65536)
-            return self._row(answer)
+                if not (more := self.server.recv(65536)):
+                    return None
+                answer += more
+            return None if CANCELLED in answer else self._row(answer)
         return None
 
     @staticmethod
