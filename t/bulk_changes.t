@@ -3,7 +3,7 @@
 # memory; also while Redis is full.
 # Hazards: C16
 
-from lib.apikeytest import Test, wait_for
+from lib.apikeytest import Test, memory_of, wait_for
 from lib.apikeytest.receipts import ReceiptClient
 
 KEYS = 52_000                                          # more than LeaderTerm::kMostPostponed
@@ -28,8 +28,7 @@ def change_all(scope):
 
 
 def most_memory():
-    with open(f"/proc/{daemon.process.pid}/status", encoding="ascii") as file:
-        return int([line.split()[1] for line in file if line.startswith("VmHWM:")][0])
+    return memory_of(daemon.process.pid)
 
 
 with Test() as t:

@@ -5,7 +5,7 @@
 
 import time
 
-from lib.apikeytest import Test, wait_for
+from lib.apikeytest import Test, chunk, wait_for
 from lib.apikeytest.unix_http import backends, fill_usage
 
 CONF = """
@@ -29,10 +29,6 @@ http {
 """
 ROWS = 180_000                             # 11 MB: more than nginx takes ahead
 HEADER, ROW = b"date,endpoint,requests,tokens,cost,model,status\n", b"2026-11-28,/%d,1,2,0.5,m,success\n"
-
-
-def chunk(data):
-    return b"%x\r\n%s\r\n" % (len(data), data)
 
 
 with Test() as t:

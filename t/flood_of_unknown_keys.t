@@ -3,7 +3,7 @@
 # and neither the workers nor the zone grow.
 # Hazards: X1
 
-from lib.apikeytest import Test, make_key_text, places, request_bytes
+from lib.apikeytest import Test, make_key_text, memory_of, places, request_bytes
 
 CONF = """
 %GLOBALS%
@@ -25,11 +25,7 @@ KEYS, FLOOD, IN_A_ROW = 200, 12000, 50
 
 
 def resident():
-    total = 0
-    for worker in nginx.workers():
-        with open(f"/proc/{worker}/smaps_rollup", encoding="ascii") as file:
-            total += sum(int(line.split()[1]) for line in file if line.startswith(("Private_Dirty:", "Private_Clean:")))
-    return total
+    return sum(memory_of(worker, figure) for worker in nginx.workers() for figure in ("Private_Dirty", "Private_Clean"))
 
 
 def flood(count):

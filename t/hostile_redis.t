@@ -6,7 +6,7 @@
 import os
 import time
 
-from lib.apikeytest import Test, array, replace, wait_for
+from lib.apikeytest import Test, array, memory_of, replace, wait_for
 
 CONF = """
 %GLOBALS%
@@ -45,8 +45,7 @@ HOSTILE = UNFINISHED | {
 
 def memory(name):
     """VmRSS or VmHWM (the most since forget_peak()) of the worker, in bytes."""
-    with open(f"/proc/{worker}/status", encoding="ascii") as file:
-        return next(int(line.split()[1]) * 1024 for line in file if line.startswith(name))
+    return memory_of(worker, name) * 1024
 
 
 def forget_peak():

@@ -7,7 +7,7 @@ import os
 import socket
 import time
 
-from lib.apikeytest import Test, open_files, wait_for
+from lib.apikeytest import Test, chunk, open_files, wait_for
 from lib.apikeytest.unix_http import Sidecar
 
 CONF = """
@@ -32,10 +32,6 @@ http {
 HEADER = b"date,endpoint,requests,tokens,cost,model,status\n"
 ROW = b"2026-11-28,/%d,1,2,0.5,m,success\n"
 PIECE = HEADER + b"".join(ROW % n for n in range(10_000))          # more than any buffer on the way
-
-
-def chunk(data):
-    return b"%x\r\n%s\r\n" % (len(data), data)
 
 
 def seconds(since):

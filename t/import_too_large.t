@@ -8,7 +8,7 @@ import os
 import subprocess
 import time
 
-from lib.apikeytest import Test, open_files, places, wait_for
+from lib.apikeytest import Test, chunk, memory_of, open_files, places, wait_for
 from lib.apikeytest.unix_http import Sidecar
 
 CONF = """
@@ -47,12 +47,6 @@ def rows(size):
         text.append(b"".join(ROW % i for i in range(n, n + 20_000)))
         length, n = length + len(text[-1]), n + 20_000
     return b"".join(text)
-
-
-def memory(field="VmHWM"):
-    """KiB."""
-    with open(f"/proc/{daemon.process.pid}/status", encoding="ascii") as file:
-        return int(file.read().split(f"{field}:")[1].split()[0])
 
 
 def temporary():
@@ -144,7 +138,7 @@ with Test() as t:
         body += b"\n" * (MIB - len(body))
         t.is_((ask(body).status, len(body)), (200, MIB), f"{where}: as many bytes as may be")
         is_413(ask(body + b"\n"), f"{where}: one more")
-    chunks = lambda data: b"".join(b"%x\r\n%s\r\n" % (len(data[at:at + 60_000]), data[at:at + 60_000]) for at in range(0, len(data), 60_000)) + b"0\r\n\r\n"
+    chunks = lambda data: b"".join(chunk(data[at:at + 60_000]) for at in range(0, len(data), 60_000)) + chunk(b"")
     for where, port, path in (("nginx", nginx.connect, "/usage?dryRun=true"), ("apikeyd", sidecar.connect, "/import/usage?format=csv&dryRun=true")):
         for more, status in ((b"", 200), (b"\n", 413)):
             with port() as c:
@@ -167,21 +161,21 @@ with Test() as t:
         """`text` again and again; what is in temporary files before the end."""
         c = sidecar.connect(timeout=60)
         c.send(sidecar.request(path, method="POST", headers=[("Transfer-Encoding", "chunked")]))
-        piece = b"%x\r\n%s\r\n" % (len(text), text)
+        piece = chunk(text)
         try:
             if begin:
-                c.send(b"%x\r\n%s\r\n" % (len(begin), begin))
+                c.send(chunk(begin))
             for _ in range(times):
                 c.send(piece)
             if end:
-                c.send(b"%x\r\n%s\r\n" % (len(end), end))
+                c.send(chunk(end))
             held = temporary()
-            c.send(b"0\r\n\r\n")
+            c.send(chunk(b""))
         except (BrokenPipeError, ConnectionResetError):
             t.ok(False, f"{name}: no reset")
         answer = c.response()
         t.is_((answer.status, answer.code), (status, code), name)
-        t.weigh(memory() <= 64 * 1024, f"{name}: 64 MiB at most", f"{memory()} KiB")
+        t.weigh((most := memory_of(daemon.process.pid)) <= 64 * 1024, f"{name}: 64 MiB at most", f"{most} KiB")
         nothing_is_left(name)
         return held
 

@@ -5,7 +5,7 @@
 
 import time
 
-from lib.apikeytest import Test, places, request_bytes, wait_for
+from lib.apikeytest import Test, memory_of, places, request_bytes, wait_for
 
 CONF = """
 %GLOBALS%
@@ -36,8 +36,7 @@ def servers(count, locations):
 
 def memory(nginx):
     """What the master has for itself, in bytes."""
-    with open(f"/proc/{nginx.process.pid}/smaps_rollup", encoding="ascii") as file:
-        return sum(int(line.split()[1]) for line in file if line.startswith("Anonymous:")) * 1024
+    return memory_of(nginx.process.pid, "Anonymous") * 1024
 
 
 def links():

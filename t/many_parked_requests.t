@@ -5,7 +5,7 @@
 
 import time
 
-from lib.apikeytest import Test, wait_for
+from lib.apikeytest import Test, memory_of, wait_for
 
 CONF = """
 %GLOBALS%
@@ -31,8 +31,7 @@ CAP, EXTRA = 8192, 200
 
 def memory(nginx):
     """What the worker has for itself, in KiB."""
-    with open(f"/proc/{nginx.workers()[0]}/smaps_rollup", encoding="ascii") as file:
-        return sum(int(line.split()[1]) for line in file if line.startswith("Anonymous:"))
+    return memory_of(nginx.workers()[0], "Anonymous")
 
 
 def connect(nginx):

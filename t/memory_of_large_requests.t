@@ -3,7 +3,7 @@
 # again when they are gone.
 # Hazards: X5
 
-from lib.apikeytest import Test, request_bytes, wait_for
+from lib.apikeytest import Test, memory_of, request_bytes, wait_for
 
 CONF = """
 %GLOBALS%
@@ -33,8 +33,7 @@ SHAPES = {
 
 def memory():
     """What the worker has for itself, in bytes."""
-    with open(f"/proc/{nginx.workers()[0]}/smaps_rollup", encoding="ascii") as file:
-        return 1024 * sum(int(line.split()[1]) for line in file if line.startswith("Anonymous:"))
+    return memory_of(nginx.workers()[0], "Anonymous") * 1024
 
 
 with Test() as t:

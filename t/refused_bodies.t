@@ -2,7 +2,7 @@
 # The body of a refused request is thrown away, never read as a request, and the request behind it is answered.
 # Hazards: P21
 
-from lib.apikeytest import Test, delay, request_bytes
+from lib.apikeytest import Test, chunk, delay, request_bytes
 
 CONF = """
 %GLOBALS%
@@ -27,7 +27,7 @@ http {
 
 def chunked(body, size):
     pieces = [body[i:i + size] for i in range(0, len(body), size)]
-    return b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
+    return b"".join(map(chunk, pieces)) + chunk(b"")
 
 
 with Test() as t:

@@ -7,7 +7,7 @@ import random
 import threading
 import time
 
-from lib.apikeytest import Test, delay, places, wait_for
+from lib.apikeytest import Test, delay, memory_of, places, wait_for
 
 CONF = """
 %GLOBALS%
@@ -56,8 +56,7 @@ class Client(threading.Thread):
 
 def memory():
     """What the master has for itself, in KiB."""
-    with open(f"/proc/{nginx.master}/smaps_rollup", encoding="ascii") as file:
-        return sum(int(line.split()[1]) for line in file if line.startswith("Anonymous:"))
+    return memory_of(nginx.master, "Anonymous")
 
 
 def reload_often(first, last):

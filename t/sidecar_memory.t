@@ -7,7 +7,7 @@ import json
 import threading
 import time
 
-from lib.apikeytest import Test
+from lib.apikeytest import Test, memory_of
 from lib.apikeytest.unix_http import Sidecar, fill_usage
 
 USERS = ("alice", "bob", "carol", "dave")
@@ -18,8 +18,7 @@ SECONDS = 4                                # that each takes at least
 
 
 def most_memory():
-    with open(f"/proc/{daemon.process.pid}/status", encoding="ascii") as file:
-        return int(file.read().split("VmHWM:")[1].split()[0])
+    return memory_of(daemon.process.pid)
 
 
 def read_slowly(user, path):

@@ -5,7 +5,7 @@
 
 import resource
 
-from lib.apikeytest import Test, places, skip_all, usage, wait_for
+from lib.apikeytest import Test, memory_of, places, skip_all, usage, wait_for
 from lib.apikeytest.unix_http import Sidecar, fill_usage
 
 MIB = 1024 * 1024
@@ -18,8 +18,7 @@ if places.SLOW:
 
 def data_bytes():
     """What RLIMIT_DATA bounds."""
-    with open(f"/proc/{daemon.process.pid}/status", encoding="ascii") as file:
-        return int(file.read().split("VmData:")[1].split()[0]) * 1024
+    return memory_of(daemon.process.pid, "VmData") * 1024
 
 
 def allow(more):

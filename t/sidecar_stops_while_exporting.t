@@ -5,7 +5,7 @@
 
 import time
 
-from lib.apikeytest import Test, wait_for
+from lib.apikeytest import Test, chunk, wait_for
 from lib.apikeytest.unix_http import Sidecar, fill_usage
 
 CSV = b"date,endpoint,requests,tokens,cost,model,status\n"
@@ -15,7 +15,7 @@ def half_an_import(sidecar):
     c = sidecar.connect()
     c.send(sidecar.request("/import/usage?format=csv", user="bob", method="POST", headers=[("Transfer-Encoding", "chunked")]))
     row = b"2026-01-01T00:00:00Z,/a,1,2,0.5,m,success\n"
-    c.send(b"%x\r\n%s\r\n" % (len(CSV + row), CSV + row))
+    c.send(chunk(CSV + row))
     return c
 
 

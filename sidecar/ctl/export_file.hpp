@@ -12,8 +12,8 @@ namespace apikey {
 
 class ExportFile : public ByteSink {
   public:
-    // Empty: stdout. What is there and is no file, as /dev/null, is written to as it is. Else PATH.part is made, beside PATH. Throws Refusal when there is one already: it may be what an export that broke
-    // off has left, and be wanted.
+    // Empty: stdout. What is there and is no file, as /dev/null, is written to as it is. Else PATH.part is made, beside PATH. Throws
+    // Refusal when there is one already: it may be what an export that broke off has left, and be wanted.
     explicit ExportFile(const std::string& path);
     // Leaves PATH.part as it is.
     ~ExportFile() override;

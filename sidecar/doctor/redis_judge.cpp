@@ -1,8 +1,8 @@
 #include "sidecar/doctor/redis_judge.hpp"
-#include "core/byte_run.hpp"
 
 #include <cmath>
 
+#include "core/byte_run.hpp"
 #include "core/decimal.hpp"
 #include "core/redis/reply.hpp"
 #include "core/redis/trust.hpp"

@@ -8,6 +8,8 @@ import socketserver
 import threading
 import urllib.parse
 
+from .http1 import chunk
+
 
 class FakeSidecar:
     """str() of it follows api_key_sidecar. `answers`: bytes, or pieces of bytes (an iterable), for every request; a function of the
@@ -115,5 +117,5 @@ def chunked(pieces, content_type="text/csv; charset=utf-8", end=True, more=()):
     lines = ["HTTP/1.1 200 OK", f"Content-Type: {content_type}", "Transfer-Encoding: chunked", *more]
     yield "\r\n".join(lines).encode() + b"\r\n\r\n"
     for piece in pieces:
-        yield b"%x\r\n%s\r\n" % (len(piece), piece)
-    yield b"0\r\n\r\n" if end else None
+        yield chunk(piece)
+    yield chunk(b"") if end else None

@@ -49,6 +49,11 @@ class Response:
         return f"<{self.status} {self.reason} {self.headers} {self.body[:200]!r}>"
 
 
+def chunk(data):
+    """A chunk of a body (RFC 9112 §7.1); of no data: the end of it."""
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
 def request_bytes(method="GET", path="/", key=None, headers=(), body=b"", host="localhost", version="1.1"):
     lines = [f"{method} {path} HTTP/{version}"]
     lines += [f"Host: {host}"] if host is not None else []

@@ -14,6 +14,7 @@ import threading
 import time
 
 from . import openai_bodies
+from .http1 import chunk
 from .openai_bodies import Tokens
 from .upstream import Upstream
 
@@ -86,9 +87,9 @@ class OpenAiUpstream(Upstream):
                 time.sleep(answer.pause)
             if number and answer.gate:
                 answer.gate.acquire(timeout=10)
-            file.write(b"%x\r\n%b\r\n" % (len(piece), piece) if answer.framing == "chunked" else piece)
+            file.write(chunk(piece) if answer.framing == "chunked" else piece)
         if answer.most is not None:
             return False
         if answer.framing == "chunked":
-            file.write(b"0\r\n\r\n")
+            file.write(chunk(b""))
         return answer.framing != "close"

@@ -127,6 +127,12 @@ def open_files(pid, folder=""):
     return [path for path in found if path.startswith(folder)]
 
 
+def memory_of(pid, figure="VmHWM"):
+    """In KiB: a figure of /proc/PID/status ("VmHWM": the most that it ever had), or of smaps_rollup ("Anonymous": what it has for itself)."""
+    text = read(f"/proc/{pid}/{'status' if figure.startswith('Vm') else 'smaps_rollup'}")
+    return int(re.search(rf"^{figure}:\s+(\d+) kB$", text, re.M)[1])
+
+
 def huge_pages():
     """The system's setting for huge pages of shared memory, such as "never"; None: it has none of them."""
     setting = read("/sys/kernel/mm/transparent_hugepage/shmem_enabled")
