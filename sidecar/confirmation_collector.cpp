@@ -6,7 +6,7 @@
 #include <string>
 #include <utility>
 
-#include "sidecar/key_row.hpp"
+#include "sidecar/keys/key_row.hpp"
 #include "sidecar/weather.hpp"
 
 namespace apikey {

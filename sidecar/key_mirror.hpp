@@ -12,7 +12,7 @@
 #include "core/redis/names.hpp"
 #include "sidecar/confirmations.hpp"
 #include "sidecar/fenced_writer.hpp"
-#include "sidecar/key_row.hpp"
+#include "sidecar/keys/key_row.hpp"
 #include "sidecar/log.hpp"
 #include "sidecar/notice.hpp"
 #include "sidecar/postgres.hpp"

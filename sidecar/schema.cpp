@@ -3,7 +3,7 @@
 #include <charconv>
 #include <string>
 
-#include "sidecar/key_row.hpp"
+#include "sidecar/keys/key_row.hpp"
 #include "sidecar/weather.hpp"
 
 namespace apikey {

@@ -4,6 +4,7 @@
 
 #include "sidecar/ctl/commands.hpp"
 #include "sidecar/ctl/key_command.hpp"
+#include "sidecar/ctl/output.hpp"
 #include "sidecar/migrate.hpp"
 #include "sidecar/schema.hpp"
 

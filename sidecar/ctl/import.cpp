@@ -14,7 +14,7 @@
 #include "sidecar/ctl/output.hpp"
 #include "sidecar/ctl/progress_bar.hpp"
 #include "sidecar/imports/import_answer.hpp"
-#include "sidecar/key_input.hpp"
+#include "sidecar/keys/key_input.hpp"
 #include "sidecar/schema.hpp"
 
 namespace apikey {

@@ -4,8 +4,8 @@
 #include <chrono>
 
 #include "sidecar/ctl/arguments.hpp"
-#include "sidecar/ctl/output.hpp"
-#include "sidecar/key_store.hpp"
+#include "sidecar/keys/confirmation.hpp"
+#include "sidecar/keys/key_store.hpp"
 #include "sidecar/notice.hpp"
 #include "sidecar/postgres.hpp"
 
@@ -16,7 +16,7 @@ struct KeyCommand {
     explicit KeyCommand(const Arguments& arguments);
 
     // After a change was committed: waits at most this long for it to be in force.
-    Confirmation wait(std::chrono::milliseconds most);
+    Confirmation wait(std::chrono::milliseconds most = kWaitForChange) { return listener.wait(receipt, most); }
 
     Settings settings;
     Postgres postgres;

@@ -5,15 +5,14 @@
 
 #include "sidecar/ctl/commands.hpp"
 #include "sidecar/ctl/key_command.hpp"
+#include "sidecar/ctl/output.hpp"
 #include "sidecar/duration.hpp"
-#include "sidecar/key_input.hpp"
+#include "sidecar/keys/key_input.hpp"
 
 namespace apikey {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-constexpr std::chrono::seconds kWaitForKey{2};
 
 }  // namespace
 
@@ -28,7 +27,7 @@ void run_create(const Arguments& arguments) {
     }
     KeyCommand command(arguments);
     const MadeKey made = command.store.create(key, command.receipt);
-    const Confirmation confirmation = command.wait(kWaitForKey);
+    const Confirmation confirmation = command.wait();
     if (arguments.json) {
         Json json = {{"success", true}, {"id", made.record.id}, {"key", made.key}};
         json.update(to_json(made.record));
@@ -58,7 +57,7 @@ void run_list(const Arguments& arguments) {
 void run_revoke(const Arguments& arguments) {
     KeyCommand command(arguments);
     const KeyRecord record = or_refuse(command.store.revoke(arguments.id, command.receipt), kFailed);
-    const Confirmation confirmation = command.wait(kWaitForKey);
+    const Confirmation confirmation = command.wait();
     if (arguments.json) {
         Json json = {{"success", true}, {"id", record.id}};
         add_confirmation(json, confirmation);
@@ -75,7 +74,7 @@ void run_rotate(const Arguments& arguments) {
     const auto overlap = or_refuse(parse_duration(arguments.overlap), kWrongUse);
     KeyCommand command(arguments);
     const RotatedKey rotated = or_refuse(command.store.rotate(arguments.id, overlap, command.receipt), kFailed);
-    const Confirmation confirmation = command.wait(kWaitForKey);
+    const Confirmation confirmation = command.wait();
     if (arguments.json) {
         const MadeKey& made = rotated.made;
         Json json = {{"success", true}, {"id", made.record.id}, {"key", made.key}};

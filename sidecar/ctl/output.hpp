@@ -3,25 +3,15 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "core/byte_run.hpp"
 #include "sidecar/doctor/findings.hpp"
-#include "sidecar/key_store.hpp"
-#include "sidecar/notice.hpp"
+#include "sidecar/keys/confirmation.hpp"
+#include "sidecar/keys/key_record.hpp"
 
 namespace apikey {
-
-// How far a change has come. `done` is nothing when no apikeyd answered in time.
-struct Confirmation {
-    std::optional<Done> done;
-    std::int64_t milliseconds = 0;  // from the commit
-
-    // Every worker that must confirm has.
-    [[nodiscard]] bool in_force() const noexcept { return done && done->confirmed >= done->expected; }
-};
 
 nlohmann::ordered_json to_json(const KeyRecord& record);
 void add_confirmation(nlohmann::ordered_json& json, const Confirmation& confirmation);

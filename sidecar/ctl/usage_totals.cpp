@@ -5,7 +5,7 @@
 #include "sidecar/ctl/commands.hpp"
 #include "sidecar/ctl/json_text.hpp"
 #include "sidecar/ctl/output.hpp"
-#include "sidecar/key_input.hpp"
+#include "sidecar/keys/key_input.hpp"
 #include "sidecar/postgres.hpp"
 #include "sidecar/schema.hpp"
 #include "sidecar/usage_report.hpp"

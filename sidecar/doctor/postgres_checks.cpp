@@ -6,7 +6,7 @@
 
 #include "sidecar/doctor/clocks.hpp"
 #include "sidecar/doctor/postgres_judge.hpp"
-#include "sidecar/key_row.hpp"
+#include "sidecar/keys/key_row.hpp"
 #include "sidecar/postgres.hpp"
 #include "sidecar/schema.hpp"
 #include "sidecar/weather.hpp"

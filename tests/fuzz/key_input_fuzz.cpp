@@ -1,7 +1,7 @@
 // What people type about keys and times: names, users, scopes, ends, durations, sizes, ranges. What is accepted is what the headers
 // say, by another reading of it; what is written is read back as the same.
 #include "core/uuid.hpp"
-#include "sidecar/key_input.hpp"
+#include "sidecar/keys/key_input.hpp"
 
 #include <algorithm>
 #include <cctype>

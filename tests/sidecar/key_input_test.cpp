@@ -1,4 +1,4 @@
-#include "sidecar/key_input.hpp"
+#include "sidecar/keys/key_input.hpp"
 #include "core/uuid.hpp"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "sidecar/key_row.hpp"
+#include "sidecar/keys/key_row.hpp"
 
 #include <gtest/gtest.h>
 

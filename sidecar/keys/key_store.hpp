@@ -12,35 +12,17 @@
 #include <vector>
 
 #include "core/result.hpp"
+#include "sidecar/keys/key_record.hpp"
 #include "sidecar/notice.hpp"
 #include "sidecar/postgres.hpp"
 
 namespace apikey {
-
-// Times are ISO 8601 in UTC; nullopt: NULL (or, for `expires_at`, never).
-struct KeyRecord {
-    std::string id;
-    std::string user;
-    std::string name;
-    std::string prefix;
-    std::optional<std::vector<std::string>> scopes;  // nullopt: unrestricted
-    std::optional<std::string> created_at;
-    std::optional<std::string> last_used_at;
-    std::optional<std::string> expires_at;
-    bool is_active = false;
-};
 
 struct NewKey {
     std::string user;
     std::string name;
     std::optional<std::vector<std::string>> scopes;
     std::optional<std::chrono::sys_seconds> expires;
-};
-
-// The only place where a key itself is ever held.
-struct MadeKey {
-    std::string key;
-    KeyRecord record;
 };
 
 struct RotatedKey {
@@ -76,17 +58,6 @@ class KeyStore {
 
     Postgres& postgres_;
     std::string key_prefix_;
-};
-
-// Hears when a change is in force. Make it before the change, so that the answer cannot come too early.
-class DoneListener {
-  public:
-    explicit DoneListener(Postgres& postgres);
-    // The answer to `receipt`, or nothing when none came within `most`.
-    std::optional<Done> wait(Receipt receipt, std::chrono::milliseconds most);
-
-  private:
-    Postgres& postgres_;
 };
 
 }  // namespace apikey

@@ -1,4 +1,4 @@
-#include "sidecar/key_input.hpp"
+#include "sidecar/keys/key_input.hpp"
 
 #include <algorithm>
 #include <optional>

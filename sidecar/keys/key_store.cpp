@@ -1,60 +1,19 @@
-#include "sidecar/key_store.hpp"
+#include "sidecar/keys/key_store.hpp"
 
 #include <openssl/rand.h>
 
 #include <array>
-#include <nlohmann/json.hpp>
 #include <stdexcept>
 
 #include "core/digest.hpp"
 #include "core/key_format.hpp"
 #include "core/uuid.hpp"
-#include "sidecar/key_input.hpp"
-#include "sidecar/key_row.hpp"
+#include "sidecar/keys/key_input.hpp"
+#include "sidecar/keys/key_row.hpp"
 #include "sidecar/user_transaction.hpp"
 
 namespace apikey {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-#define ISO_TIME(column) "to_char(" column ", 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
-
-// What record_of() reads. Infinite times have no digits: to_char gives an empty text, and we NULL.
-constexpr const char* kRecordColumns =
-    "id::text, user_id, name, prefix, to_json(scopes)::text, "
-    "nullif(" ISO_TIME("created_at") ", ''), nullif(" ISO_TIME("last_used_at") ", ''), "
-    "nullif(" ISO_TIME("expires_at") ", ''), coalesce(is_active AND revoked_at IS NULL, false)";
-
-#undef ISO_TIME
-
-std::optional<std::string> text_or_null(const PgResult& result, int row, int column) {
-    if (is_null(result, row, column)) return std::nullopt;
-    return std::string(cell(result, row, column));
-}
-
-std::optional<std::vector<std::string>> scopes_of(const std::optional<std::string>& json) {
-    if (!json) return std::nullopt;
-    std::vector<std::string> scopes;
-    for (const auto& scope : nlohmann::json::parse(*json)) {
-        scopes.push_back(scope.is_string() ? scope.get<std::string>() : scope.dump());
-    }
-    return scopes;
-}
-
-KeyRecord record_of(const PgResult& result, int row) {
-    KeyRecord record;
-    record.id = cell(result, row, 0);
-    record.user = cell(result, row, 1);
-    record.name = cell(result, row, 2);
-    record.prefix = cell(result, row, 3);
-    record.scopes = scopes_of(text_or_null(result, row, 4));
-    record.created_at = text_or_null(result, row, 5);
-    record.last_used_at = text_or_null(result, row, 6);
-    record.expires_at = text_or_null(result, row, 7);
-    record.is_active = cell(result, row, 8) == "t";
-    return record;
-}
 
 std::string new_key(std::string_view prefix) {
     std::array<std::uint8_t, 32> random{};
@@ -188,22 +147,6 @@ MadeKey KeyStore::insert_successor(const std::string& id) {
                         {id, hash_of(made.key), std::string(display_prefix(made.key))});
     made.record = record_of(result, 0);
     return made;
-}
-
-DoneListener::DoneListener(Postgres& postgres) : postgres_(postgres) {
-    postgres_.execute(std::string("LISTEN ") + kDoneChannel);
-}
-
-std::optional<Done> DoneListener::wait(Receipt receipt, std::chrono::milliseconds most) {
-    const auto end = Clock::now() + most;
-    for (;;) {
-        for (const PgNotification& notification : postgres_.take_notifications()) {
-            const auto done = parse_done(notification.payload);
-            if (done && done->receipt == receipt) return done;
-        }
-        const auto left = std::chrono::ceil<std::chrono::milliseconds>(end - Clock::now());
-        if (left.count() <= 0 || !wait_readable({postgres_.socket()}, left)) return std::nullopt;
-    }
 }
 
 }  // namespace apikey
