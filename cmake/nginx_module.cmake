@@ -4,9 +4,13 @@ set(MODULE_SOURCES
     ngx_module/answer.cpp
     ngx_module/content_directives.cpp
     ngx_module/content_handlers.cpp
-    ngx_module/content_request.cpp
+    ngx_module/content_identity.cpp
+    ngx_module/content_manage.cpp
+    ngx_module/content_question.cpp
+    ngx_module/content_transfer.cpp
     ngx_module/credentials.cpp
     ngx_module/directives.cpp
+    ngx_module/identity_guard.cpp
     ngx_module/invalidation.cpp
     ngx_module/key_zone.cpp
     ngx_module/location_directives.cpp

@@ -16,13 +16,13 @@ namespace {
 ngx_http_output_header_filter_pt next_header_filter;
 ngx_http_output_body_filter_pt next_body_filter;
 
-const ngx_str_t* challenge_of(const LocationConf& conf, Verdict verdict) {
+const ngx_str_t* challenge_of(const LocationConf& conf, Verdict verdict, const ngx_str_t* for_scope) {
     switch (verdict) {
         case Verdict::missing: return &conf.challenge_missing;
         case Verdict::malformed:
         case Verdict::invalid:
         case Verdict::expired: return &conf.challenge_invalid;
-        case Verdict::forbidden: return &conf.challenge_scope;
+        case Verdict::forbidden: return for_scope != nullptr ? for_scope : &conf.challenge_scope;
         case Verdict::valid:
         case Verdict::unavailable: break;
     }
@@ -148,9 +148,9 @@ ngx_int_t body_filter(ngx_http_request_t* r, ngx_chain_t* in) noexcept {
 
 }  // namespace
 
-ngx_int_t refuse(RequestCtx& ctx, const LocationConf& conf) noexcept {
+ngx_int_t refuse(RequestCtx& ctx, const LocationConf& conf, const ngx_str_t* for_scope) noexcept {
     ngx_http_request_t* r = ctx.request;
-    if (const ngx_str_t* challenge = challenge_of(conf, ctx.verdict)) {
+    if (const ngx_str_t* challenge = challenge_of(conf, ctx.verdict, for_scope)) {
         if (!add_challenge(ctx, *challenge) && r->http_version >= NGX_HTTP_VERSION_10) return NGX_ERROR;
     } else if (ctx.verdict == Verdict::unavailable) {
         if (!add_retry_after(ctx) && r->http_version >= NGX_HTTP_VERSION_10) return NGX_ERROR;

@@ -7,8 +7,9 @@
 namespace apikey::ngx {
 
 // Prepares the answer for ctx.verdict (anything but valid): gives the status for the access handler to return, so that
-// error_page and satisfy work, and remembers it for the filters.
-ngx_int_t refuse(RequestCtx& ctx, const LocationConf& conf) noexcept;
+// error_page and satisfy work, and remembers it for the filters. `for_scope`: the challenge where a scope is missing; null: the
+// location's.
+ngx_int_t refuse(RequestCtx& ctx, const LocationConf& conf, const ngx_str_t* for_scope = nullptr) noexcept;
 
 // The request passed after all (`satisfy any`): nothing of the refusal may be seen. Does nothing once an error_page
 // has taken over.

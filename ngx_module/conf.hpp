@@ -43,17 +43,26 @@ struct SidecarConf {
     SidecarPeer* peer = nullptr;  // in the configuration's pool, like this
 };
 
+// A location in which api_key_user says who asks and no key is needed (identity_guard.cpp).
+struct GuardedIdentity {
+    void** loc_conf;
+    void** srv_conf;
+    ngx_str_t content_in;
+};
+
 struct MainConf {
-    ngx_shm_zone_t* zone;       // api_key_zone, null: none
-    RedisConf* redis;           // in the configuration's pool
-    ngx_str_t redis_prefix;     // api_key_redis_prefix
-    SidecarConf* sidecar;       // in the configuration's pool
-    ngx_msec_t usage_interval;  // api_key_usage_interval
-    ngx_str_t spool;            // api_key_spool, absolute; empty: none
-    bool used;                  // api_key is on somewhere
-    bool used_in_preaccess;     // and api_key_phase is preaccess there
-    bool used_in_satisfy_any;   // and `satisfy any` is
-    bool warned_of_headers;     // warn_of_kept_headers() has spoken
+    ngx_shm_zone_t* zone;         // api_key_zone, null: none
+    RedisConf* redis;             // in the configuration's pool
+    ngx_str_t redis_prefix;       // api_key_redis_prefix
+    SidecarConf* sidecar;         // in the configuration's pool
+    ngx_msec_t usage_interval;    // api_key_usage_interval
+    ngx_str_t spool;              // api_key_spool, absolute; empty: none
+    bool used;                    // api_key is on somewhere
+    bool used_in_preaccess;       // and api_key_phase is preaccess there
+    bool used_in_satisfy_any;     // and `satisfy any` is
+    bool warned_of_headers;       // warn_of_kept_headers() has spoken
+    std::int64_t longest_cached;  // the longest valid= + stale= of api_key_cache where api_key is on, in milliseconds
+    std::vector<GuardedIdentity>* guarded;  // in the configuration's pool; null: none
 };
 
 // One word of api_key_source.
@@ -66,12 +75,32 @@ struct Source {
 // api_key_usage_response
 enum class ResponseUsage : ngx_uint_t { off, openai };
 
-// api_key_export, api_key_import
-enum class Content : std::uint8_t { none, export_usage, export_conversations, import_usage, import_conversations };
+// api_key_export, api_key_import, api_key_manage
+enum class Content : std::uint8_t {
+    none,
+    export_usage,
+    export_conversations,
+    import_usage,
+    import_conversations,
+    manage
+};
 
 // Lists live in the configuration's pool and are destroyed with it.
 using Sources = std::vector<Source>;
 using Scopes = std::vector<std::string_view>;
+
+// What a key must be allowed to do something, and the challenge to one that is not.
+struct NeededScopes {
+    const Scopes* scopes;
+    const ngx_str_t* challenge;
+};
+
+// Of api_key_manage: for anything at all (api_key_require), to read, to change.
+struct ManageScopes {
+    NeededScopes any;
+    NeededScopes read;
+    NeededScopes write;
+};
 
 struct LocationConf {
     ngx_flag_t enabled;  // api_key
@@ -80,7 +109,7 @@ struct LocationConf {
     Sources* sources;         // api_key_source, null: bearer
     ngx_flag_t checksum;      // api_key_checksum
     Scopes* written_scopes;   // api_key_require, null: none
-    Scopes* required;         // these, and what a content handler needs; null: none
+    Scopes* required;         // these, and what a content handler needs of every request; null: none
     ngx_uint_t phase;         // api_key_phase: NGX_HTTP_ACCESS_PHASE or NGX_HTTP_PREACCESS_PHASE
     const CacheTimes* cache;  // api_key_cache, in the configuration's pool; null until inherited
     // What is recorded of a request (usage_capture.cpp). Values: null where nginx.conf names none.
@@ -96,6 +125,7 @@ struct LocationConf {
     usage::Label model_label;
     usage::Label no_model;
     Content content;                    // what its content handler serves; not inherited
+    const ManageScopes* manage;         // of api_key_manage, in the configuration's pool
     ngx_str_t content_in;               // the file and line of that directive, for messages
     ngx_http_upstream_conf_t* sidecar;  // how it asks apikeyd
     ngx_http_complex_value_t* user;     // api_key_user, null: $api_key_user

@@ -8,6 +8,7 @@
 #include "ngx_module/conf_words.hpp"
 #include "ngx_module/content_handlers.hpp"
 #include "ngx_module/guard.hpp"
+#include "ngx_module/identity_guard.hpp"
 #include "ngx_module/sidecar_upstream.hpp"
 
 namespace apikey::ngx {
@@ -17,13 +18,26 @@ namespace {
 // Where a location establishes the user by other means than keys, there is no realm of its own.
 constexpr std::string_view kOwnRealm = "API";
 
+const char* directive_of(Content content) noexcept {
+    switch (content) {
+        case Content::none: break;
+        case Content::export_usage:
+        case Content::export_conversations: return "api_key_export";
+        case Content::import_usage:
+        case Content::import_conversations: return "api_key_import";
+        case Content::manage: return "api_key_manage";
+    }
+    return "";
+}
+
 bool is_import(Content content) noexcept {
     return content == Content::import_usage || content == Content::import_conversations;
 }
 
 std::string_view scope_of(Content content) noexcept {
     switch (content) {
-        case Content::none: return {};
+        case Content::none:
+        case Content::manage: return {};  // that depends on what is done
         case Content::export_usage: return "usage:read";
         case Content::export_conversations: return "conversations:read";
         case Content::import_usage: return "usage:write";
@@ -32,43 +46,70 @@ std::string_view scope_of(Content content) noexcept {
     return {};
 }
 
-char* set_content(ngx_conf_t* cf, LocationConf& location, const char* directive, Content usage, Content conversations,
-                  ngx_http_handler_pt handler) {
+char* set_content(ngx_conf_t* cf, LocationConf& location, Content content, ngx_http_handler_pt handler) {
     if (location.content != Content::none)
-        return wrong(cf, std::string(directive) +
-                             ": this location has api_key_export or api_key_import already; use one location for each");
-    const std::string_view what = argument(cf, 1);
-    if (what != "usage" && what != "conversations")
-        return wrong(cf, "unknown word \"" + std::string(what) + "\" of " + directive + "; write " + directive +
-                             " usage; or conversations;");
-    location.content = what == "usage" ? usage : conversations;
+        return wrong(cf, std::string(directive_of(content)) + ": this location has " + directive_of(location.content) +
+                             " already; use one location for each");
+    location.content = content;
     location.content_in = this_line(cf);
     auto& core = *static_cast<ngx_http_core_loc_conf_t*>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
     core.handler = handler;
     return NGX_CONF_OK;
 }
 
+char* set_transfer(ngx_conf_t* cf, LocationConf& location, const char* directive, Content usage, Content conversations,
+                   ngx_http_handler_pt handler) {
+    const std::string_view what = argument(cf, 1);
+    if (what != "usage" && what != "conversations")
+        return wrong(cf, "unknown word \"" + std::string(what) + "\" of " + directive + "; write " + directive +
+                             " usage; or conversations;");
+    return set_content(cf, location, what == "usage" ? usage : conversations, handler);
+}
+
 char* without_identity(ngx_conf_t* cf, const LocationConf& conf) {
     ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
                   "\"%s\" does not know for whom; write \"api_key realm;\" or \"api_key_user value;\" beside it in %V",
-                  is_import(conf.content) ? "api_key_import" : "api_key_export", &conf.content_in);
+                  directive_of(conf.content), &conf.content_in);
     return static_cast<char*>(NGX_CONF_ERROR);
+}
+
+// A list of its own. `scope`: empty: none more.
+Scopes* with_scope(ngx_conf_t* cf, const Scopes* scopes, std::string_view scope) {
+    auto* list = make_in_pool<Scopes>(cf->pool);
+    if (scopes != nullptr) *list = *scopes;
+    if (!scope.empty() && std::find(list->begin(), list->end(), scope) == list->end()) list->push_back(scope);
+    return list;
+}
+
+const ManageScopes* make_manage_scopes(ngx_conf_t* cf, const LocationConf& conf) {
+    const std::string_view realm = conf.enabled == 0 ? kOwnRealm : view(conf.realm);
+    const auto with = [&](std::string_view scope) -> NeededScopes {
+        const Scopes* scopes = with_scope(cf, conf.required, scope);
+        const ngx_str_t text = copied_or_throw(cf->pool, challenge(realm, Verdict::forbidden, *scopes));
+        return {scopes, make_in_pool<ngx_str_t>(cf->pool, text)};
+    };
+    return make_in_pool<ManageScopes>(cf->pool, ManageScopes{with({}), with("keys:read"), with("keys:write")});
 }
 
 }  // namespace
 
 char* set_export(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
     return guarded(cf, "api_key_export", [&] {
-        return set_content(cf, *static_cast<LocationConf*>(conf), "api_key_export", Content::export_usage,
-                           Content::export_conversations, export_handler);
+        return set_transfer(cf, *static_cast<LocationConf*>(conf), "api_key_export", Content::export_usage,
+                            Content::export_conversations, export_handler);
     });
 }
 
 char* set_import(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
     return guarded(cf, "api_key_import", [&] {
-        return set_content(cf, *static_cast<LocationConf*>(conf), "api_key_import", Content::import_usage,
-                           Content::import_conversations, import_handler);
+        return set_transfer(cf, *static_cast<LocationConf*>(conf), "api_key_import", Content::import_usage,
+                            Content::import_conversations, import_handler);
     });
+}
+
+char* set_manage(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
+    return guarded(cf, "api_key_manage",
+                   [&] { return set_content(cf, *static_cast<LocationConf*>(conf), Content::manage, manage_handler); });
 }
 
 char* set_content_user(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
@@ -85,15 +126,13 @@ char* set_content_user(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
 char* finish_content(ngx_conf_t* cf, LocationConf& conf) {
     if (conf.content == Content::none) return NGX_CONF_OK;
     if (conf.enabled == 0 && conf.user == nullptr) return without_identity(cf, conf);
-    auto* required = make_in_pool<Scopes>(cf->pool);
-    if (conf.required != nullptr) *required = *conf.required;
-    const std::string_view scope = scope_of(conf.content);
-    if (std::find(required->begin(), required->end(), scope) == required->end()) required->push_back(scope);
-    conf.required = required;
+    conf.required = with_scope(cf, conf.required, scope_of(conf.content));
+    if (conf.content == Content::manage) conf.manage = make_manage_scopes(cf, conf);
+    if (conf.enabled == 0) guard_identity(cf, conf);
     conf.sidecar = make_sidecar_upstream(cf, main_conf(cf).sidecar->peer->upstream(), is_import(conf.content));
     if (conf.enabled == 0) {
         conf.challenge_missing = copied_or_throw(cf->pool, challenge(kOwnRealm, Verdict::missing, {}));
-        conf.challenge_scope = copied_or_throw(cf->pool, challenge(kOwnRealm, Verdict::forbidden, *required));
+        conf.challenge_scope = copied_or_throw(cf->pool, challenge(kOwnRealm, Verdict::forbidden, *conf.required));
     }
     return NGX_CONF_OK;
 }

@@ -1,4 +1,4 @@
-// How api_key_export, api_key_import and api_key_user are read, and what they make of a location.
+// How api_key_export, api_key_import, api_key_manage and api_key_user are read, and what they make of a location.
 #pragma once
 
 #include "ngx_module/conf.hpp"
@@ -7,6 +7,7 @@ namespace apikey::ngx {
 
 char* set_export(ngx_conf_t* cf, ngx_command_t* command, void* conf) noexcept;
 char* set_import(ngx_conf_t* cf, ngx_command_t* command, void* conf) noexcept;
+char* set_manage(ngx_conf_t* cf, ngx_command_t* command, void* conf) noexcept;
 char* set_content_user(ngx_conf_t* cf, ngx_command_t* command, void* conf) noexcept;
 
 // While a location inherits, before its challenges are made: the scope that its content handler needs joins what api_key_require says.

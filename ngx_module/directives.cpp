@@ -2,6 +2,8 @@
 // each is read, and what is inherited. A mistake ends at `nginx -t` with a message that says what to write instead.
 #include "ngx_module/conf.hpp"
 
+#include <algorithm>
+
 #include "core/problem.hpp"
 #include "core/redis/names.hpp"
 #include "ngx_module/conf_words.hpp"
@@ -85,6 +87,8 @@ ngx_command_t directives[] = {
      nullptr},
     {ngx_string("api_key_import"), NGX_HTTP_LOC_CONF | NGX_CONF_TAKE1, set_import, NGX_HTTP_LOC_CONF_OFFSET, 0,
      nullptr},
+    {ngx_string("api_key_manage"), NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, set_manage, NGX_HTTP_LOC_CONF_OFFSET, 0,
+     nullptr},
     {ngx_string("api_key_user"), NGX_HTTP_LOC_CONF | NGX_CONF_TAKE1, set_content_user, NGX_HTTP_LOC_CONF_OFFSET, 0,
      nullptr},
     {ngx_string("api_key_metrics"), NGX_HTTP_LOC_CONF | NGX_CONF_NOARGS, set_metrics, NGX_HTTP_LOC_CONF_OFFSET, 0,
@@ -154,6 +158,7 @@ char* finish_location(ngx_conf_t* cf, LocationConf& conf) {
     if (main.zone == nullptr) return without_zone(cf, "api_key", conf.declared_in);
     static constexpr CacheTimes kDefaultTimes;
     if (conf.cache == nullptr) conf.cache = &kDefaultTimes;
+    main.longest_cached = std::max(main.longest_cached, conf.cache->valid + conf.cache->stale);
     static const Scopes kNoScopes;
     const Scopes& required = conf.required != nullptr ? *conf.required : kNoScopes;
     const auto text = [&](Verdict verdict) {

@@ -3,6 +3,7 @@
 #include "ngx_module/answer.hpp"
 #include "ngx_module/conf.hpp"
 #include "ngx_module/guard.hpp"
+#include "ngx_module/identity_guard.hpp"
 #include "ngx_module/log_phase.hpp"
 #include "ngx_module/variables.hpp"
 #include "ngx_module/worker.hpp"
@@ -21,6 +22,9 @@ ngx_int_t add_handler(ngx_conf_t* cf, ngx_http_phases phase, ngx_http_handler_pt
 
 // Where a handler is used nowhere, every request would pass there for nothing.
 ngx_int_t hook_into_phases(ngx_conf_t* cf) noexcept {
+    if (guarded(cf->log, "api_key_user", static_cast<ngx_int_t>(NGX_ERROR),
+                [&] { return check_guarded_identities(cf); }) != NGX_OK)
+        return NGX_ERROR;
     if (add_handler(cf, NGX_HTTP_ACCESS_PHASE, access_handler) != NGX_OK) return NGX_ERROR;
     if (main_conf(cf).used_in_satisfy_any && add_handler(cf, NGX_HTTP_PRECONTENT_PHASE, passed_handler) != NGX_OK)
         return NGX_ERROR;

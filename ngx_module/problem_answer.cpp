@@ -18,8 +18,8 @@ constexpr std::string_view kForbidden =
     R"("detail":"Access to this is not allowed from here."})"
     "\n";
 constexpr std::string_view kTooLarge =
-    R"({"type":"urn:nginx-api-key:problem:too_large","title":"Import too large","status":413,"code":"too_large",)"
-    R"("detail":"The body is larger than nginx lets through (client_max_body_size). Split the file by dates."})"
+    R"({"type":"urn:nginx-api-key:problem:too_large","title":"Too large","status":413,"code":"too_large",)"
+    R"("detail":"The body is larger than nginx lets through (client_max_body_size). A file can be split by dates."})"
     "\n";
 constexpr std::string_view kInternal =
     R"({"type":"urn:nginx-api-key:problem:internal_error","title":"Internal error","status":500,)"
@@ -28,7 +28,7 @@ constexpr std::string_view kInternal =
 constexpr std::string_view kUnavailable =
     R"({"type":"urn:nginx-api-key:problem:service_unavailable","title":"Not available now","status":503,)"
     R"("code":"service_unavailable","detail":"The service that holds the data cannot be reached just now. )"
-    R"(Nothing was changed. Try again later."})"
+    R"(If it was to change something, look whether it has before you send it again."})"
     "\n";
 
 bool has_header(ngx_http_request_t* r, std::string_view name) noexcept {

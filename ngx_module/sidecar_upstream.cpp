@@ -205,12 +205,12 @@ ngx_int_t begin_body(void* data) noexcept {
 void abort_request(ngx_http_request_t*) noexcept {}
 void finalize_request(ngx_http_request_t*, ngx_int_t) noexcept {}
 
-Exchange* make_exchange(ngx_http_request_t* r, const ContentRequest& request, BodyOf body) noexcept {
+Exchange* make_exchange(ngx_http_request_t* r, const ContentRequest& request) noexcept {
     auto* exchange = static_cast<Exchange*>(ngx_pcalloc(r->pool, sizeof(Exchange)));
     if (exchange == nullptr) return nullptr;
     exchange->head = request.head;
     exchange->filename = request.filename;
-    exchange->has_body = body == BodyOf::client;
+    exchange->has_body = request.has_body;
     return exchange;
 }
 
@@ -220,11 +220,11 @@ SidecarFraming& framing_of(ngx_http_request_t* r) noexcept {
     return exchange_of(r).framing;
 }
 
-ngx_int_t ask_sidecar(ngx_http_request_t* r, const LocationConf& conf, const ContentRequest& request, BodyOf body) {
+ngx_int_t ask_sidecar(ngx_http_request_t* r, const LocationConf& conf, const ContentRequest& request) {
     if (ngx_http_upstream_create(r) != NGX_OK) return NGX_HTTP_INTERNAL_SERVER_ERROR;
     ngx_http_upstream_t& u = *r->upstream;
     u.conf = conf.sidecar;
-    u.input_filter_ctx = make_exchange(r, request, body);
+    u.input_filter_ctx = make_exchange(r, request);
     u.pipe = static_cast<ngx_event_pipe_t*>(ngx_pcalloc(r->pool, sizeof(ngx_event_pipe_t)));
     if (u.input_filter_ctx == nullptr || u.pipe == nullptr) return NGX_HTTP_INTERNAL_SERVER_ERROR;
     u.pipe->input_ctx = r;
@@ -238,7 +238,7 @@ ngx_int_t ask_sidecar(ngx_http_request_t* r, const LocationConf& conf, const Con
     u.input_filter_init = begin_body;
     u.buffering = 1;
     r->state = 0;
-    if (body == BodyOf::client) r->request_body_no_buffering = 1;
+    if (request.has_body) r->request_body_no_buffering = 1;
     const ngx_int_t rc = ngx_http_read_client_request_body(r, ngx_http_upstream_init);
     return rc >= NGX_HTTP_SPECIAL_RESPONSE ? rc : NGX_DONE;
 }

@@ -11,10 +11,8 @@ namespace apikey::ngx {
 
 inline constexpr std::size_t kMostTempFile = std::size_t{8} * 1024 * 1024;
 
-enum class BodyOf { none, client };
-
 // What to return from a content handler. May throw std::bad_alloc.
-ngx_int_t ask_sidecar(ngx_http_request_t* r, const LocationConf& conf, const ContentRequest& request, BodyOf body);
+ngx_int_t ask_sidecar(ngx_http_request_t* r, const LocationConf& conf, const ContentRequest& request);
 
 // How a location of content handlers asks; in the configuration's pool. Throws std::bad_alloc.
 ngx_http_upstream_conf_t* make_sidecar_upstream(ngx_conf_t* cf, ngx_http_upstream_srv_conf_t* peer, bool is_import);

@@ -43,6 +43,15 @@ void add_key_commands(CLI::App& app, Arguments& arguments, std::function<void()>
     rotate->add_option("--overlap", arguments.overlap, "how long the old key still works")->capture_default_str();
 }
 
+void add_audit_command(CLI::App& app, Arguments& arguments, std::function<void()>& chosen) {
+    CLI::App& command =
+        *add_command(app, "audit", "what was done to keys, the latest first", arguments, run_audit, chosen);
+    command.add_option("--user", arguments.user, "only to this user's");
+    command.add_option("--limit", arguments.audit.limit, "at most so many lines")
+        ->check(CLI::Range(1, 100'000))
+        ->capture_default_str();
+}
+
 constexpr const char* kUsageExamples =
     "Examples:\n"
     "  apikeyctl usage                                        every user, the last 30 days\n"
@@ -154,6 +163,7 @@ int run(int argc, char** argv) {
     add_command(app, "doctor", "look at Postgres, Redis, apikeyd and nginx' workers; changes nothing", arguments,
                 run_doctor, chosen);
     add_key_commands(app, arguments, chosen);
+    add_audit_command(app, arguments, chosen);
     add_usage_command(app, arguments, chosen);
     add_export_commands(app, arguments, chosen);
     add_import_commands(app, arguments, chosen);

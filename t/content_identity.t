@@ -29,7 +29,7 @@ http {
         location /any-key/     { satisfy any; deny all; api_key "test"; api_key_export usage; }
         location /basic/       { auth_basic "test"; auth_basic_user_file %DIR%/users; api_key_user $remote_user; api_key_export usage;
                                  location /basic/nested/ { api_key_export conversations; } }
-        location /named/       { api_key_user $arg_who; api_key_export usage; }
+        location /named/       { allow all; api_key_user $arg_who; api_key_export usage; }
         location /both/        { api_key "test"; api_key_user "x-$api_key_user"; api_key_export usage; }
         location /redirected/  { api_key "test"; error_page 418 = /export/; return 418; }
         location /lost/        { api_key "test"; api_key_require other; error_page 403 = /export/; empty_gif; }

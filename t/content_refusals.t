@@ -69,13 +69,16 @@ with Test() as t:
                         ("timeZone=Mars", "no time zone"), ("timeZone=", "no time zone"), ("timeZone=%3C%2B03%3E-3/x", "no time zone"),
                         ("timeZone=../../etc/passwd", "no time zone")):
         refused(f"/export/usage/summary?{query}", 400, bad, says)
+    for query, says in (("limit=0", 'limit "0" is no number from 1 to 1000'), ("limit=1001", "1 to 1000"), ("limit=x", "1 to 1000"), ("offset=1", '"offset" is unknown'),
+                        ("conversationId=c", '"conversationId" is unknown'), ("startDate=x", "startDate")):
+        refused(f"/export/conversations/summary?{query}", 400, bad, says)
     for query, says in (("format=csv", "there is json"), ("model=x", '"model"'), ("endDate=x", "endDate")):
         refused(f"/export/conversations?{query}", 400, bad, says)
     for query, says in (("dryRun=yes", "neither true nor false"), ("format=csv", "Content-Type says"), ("startDate=2025-01-01", '"startDate"')):
         refused(f"/import/usage?{query}", 400, bad, says, "POST", [("Content-Type", "text/csv")], b"x")
 
     # --- paths, methods, media types ---
-    for path in ("/export/usagex", "/export/usage/", "/export/usage/summary/", "/export/usage/other", "/export/conversations/summary", "/slash/x",
+    for path in ("/export/usagex", "/export/usage/", "/export/usage/summary/", "/export/usage/other", "/export/conversations/summary/", "/slash/x",
                  "/export/usage/summary%2fx"):
         refused(path, 404, "not_found", "nothing under this path")
     refused("/import/usage/x", 404, "not_found", "nothing", "POST", [("Content-Type", "text/csv")], b"x")

@@ -34,7 +34,7 @@ with Test() as t:
     refused("messages", MESSAGES, "public.messages is not the table .*id must be text")
     pg.sql("DROP TABLE messages;" + FITTING)
     apikeyctl("migrate", "--postgres", pg.dsn)
-    t.is_(pg.value("SELECT max(version) FROM apikey_schema"), "3", "one that fits, with a column more, is kept")
+    t.is_(pg.value("SELECT max(version) FROM apikey_schema"), "4", "one that fits, with a column more, is kept")
     pg.sql("INSERT INTO conversations (user_id, id) VALUES ('alice', 'c'), ('bob', 'c')")
     seen = pg.sql("BEGIN; SELECT set_config('request.jwt.claims', '{\"sub\": \"alice\"}', true); SET LOCAL ROLE apikey_user; "
                   "SELECT user_id, id FROM conversations; ROLLBACK")

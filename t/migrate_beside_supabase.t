@@ -41,5 +41,6 @@ with Test() as t:
         pg.sql(file.read_text(encoding="utf-8"))
     t.is_(shape(), once, "nor does psql with the same file")
     t.is_(pg.value("SELECT count(*) FROM api_keys"), "1", "the rows are still there")
-    fixed = pg.value("SELECT bool_and(proconfig::text LIKE '%search_path%' AND NOT prosecdef) FROM pg_proc WHERE proname LIKE 'apikey_%'")
-    t.is_(fixed, "t", "our functions have a fixed search_path and run as their caller")
+    functions = pg.sql("SELECT proname, proconfig::text, prosecdef FROM pg_proc WHERE proname LIKE 'apikey_%'")
+    t.is_({config for _, config, _ in functions}, {'{"search_path=pg_catalog, pg_temp"}'}, "our functions have a fixed search_path")
+    t.is_([name for name, _, definer in functions if definer == "t"], ["apikey_audit"], "and run as their caller, but for who alone may write to audit_log")

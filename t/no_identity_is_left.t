@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-# Thousands of random exports, summaries and dry runs of many users over a few connections to Postgres, with clients that leave, locks, queries that
+# Thousands of random exports, summaries, dry runs and changes of keys of many users over a few connections to Postgres, with clients that leave, locks, queries that
 # are cancelled and backends that are terminated: every byte of every answer is its caller's, and no connection that waits has anybody's name left.
 # Hazards: V7, V1, V4
 
@@ -9,20 +9,22 @@ import os
 import random
 import threading
 import time
+import uuid
 
 from lib.apikeytest import Test
 from lib.apikeytest.postgres_proxy import PostgresProxy
-from lib.apikeytest.unix_http import Sidecar
+from lib.apikeytest.unix_http import Sidecar, base64url
 
 ROUNDS, THREADS, EACH, ROWS, MANY, CONVERSATIONS = 5, 6, 100, 200, 8_000, 20
 USERS = [f"[{name}]" for name in ("alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi")]
 LARGE = USERS[:2]              # have more than fits into sockets
 LEFT = """SELECT session_user, current_user, current_setting('role'), coalesce(current_setting('request.jwt.claims', true), ''), coalesce(current_setting('apikey.user', true), ''),
     concat(current_setting('apikey.id', true), current_setting('apikey.endpoint', true), current_setting('apikey.model', true), current_setting('apikey.from', true)),
-    current_setting('TimeZone'), current_setting('transaction_isolation'), current_setting('transaction_read_only'),
+    concat(current_setting('apikey.actor', true), current_setting('apikey.actor_key', true), current_setting('apikey.source', true), current_setting('apikey.address', true),
+        nullif(current_setting('apikey.receipt', true), '')), current_setting('TimeZone'), current_setting('transaction_isolation'), current_setting('transaction_read_only'),
     (SELECT count(*) FROM pg_class WHERE relnamespace = pg_my_temp_schema() AND relname LIKE 'apikey_import%'), (SELECT count(*) FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'advisory')"""
-CLEAN = ["apikeyd", "apikeyd", "none", "", "", "", "UTC", "read committed", "off", "0", "0"]
-AT_WORK = "application_name = 'apikeyd' AND query ~ 'usage_records|conversations|set_config|ISOLATION|import|ROLE|COMMIT|ROLLBACK'"
+CLEAN = ["apikeyd", "apikeyd", "none", "", "", "", "", "UTC", "read committed", "off", "0", "0"]
+AT_WORK = "application_name = 'apikeyd' AND query ~ 'usage_records|conversations|api_keys|audit_log|UNLISTEN|set_config|ISOLATION|import|ROLE|COMMIT|ROLLBACK'"
 
 
 def fill(user):
@@ -30,9 +32,14 @@ def fill(user):
     pg.sql(f"""INSERT INTO usage_records (user_id, key_id, bucket, endpoint, model, status, requests)
             SELECT '{user}', gen_random_uuid(), timestamptz '2026-01-01' + n * interval '1 hour', '/of/{user}/' || n % 7, '{user} model', 'success', 1 FROM generate_series(1, {rows}) n;
         INSERT INTO api_keys (user_id, name, key_hash, prefix) VALUES ('{user}', '{user} key', md5('{user}') || md5('x'), 'ia_');
+        INSERT INTO api_keys (id, user_id, name, key_hash, prefix) VALUES ('{key_of(user)}', '{user}', '{user} own', md5('{user}') || md5('y'), 'ia_');
         INSERT INTO conversations (user_id, id, title) SELECT '{user}', id, '{user} title' FROM (SELECT 'same ' || n AS id FROM generate_series(2, {CONVERSATIONS}) n UNION ALL SELECT '{user}') i;
         INSERT INTO messages (user_id, id, conversation_id, position, role, content)
             SELECT user_id, id || '/' || n, id, n, 'user', '{user} says ' || n FROM conversations, generate_series(1, 3) n WHERE user_id = '{user}'""")
+
+
+def key_of(user):
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, user))
 
 
 class Client(threading.Thread):
@@ -40,13 +47,13 @@ class Client(threading.Thread):
 
     def __init__(self, number):
         super().__init__(daemon=True)
-        self.rng, self.seen, self.wrong, self.not_found = random.Random(f"{seed}/{number}"), collections.Counter(), [], set()
+        self.rng, self.seen, self.wrong, self.not_found, self.no_key = random.Random(f"{seed}/{number}"), collections.Counter(), [], set(), set()
 
     def run(self):
         for _ in range(EACH):
             user = self.rng.choice(USERS)
             kind, ask = self.rng.choice(((self.export, "export"), (self.export, "export"), (self.summary, "summary"), (self.conversation, "conversation"),
-                                         (self.dry_run, "dry run"), (self.leave, "leave")))
+                                         (self.dry_run, "dry run"), (self.manage, "manage"), (self.leave, "leave")))
             try:
                 kind(user)
             except (OSError, ValueError, LookupError) as error:
@@ -79,6 +86,18 @@ class Client(threading.Thread):
         which = self.rng.choice((user, "same 3", "unknown", next(other for other in self.rng.sample(USERS, 2) if other != user)))
         answer = sidecar.get("/export/conversations?conversationId=" + which.replace(" ", "%20"), user=user)
         self.judge(user, "/export/conversations?one", answer, {200} if which in (user, "same 3") else {404}, 6)
+
+    def manage(self, user):
+        other = next(other for other in self.rng.sample(USERS, 2) if other != user)
+        path, method, body, allowed = self.rng.choice((
+            ("/keys?limit=1000", "GET", None, {200}), ("/keys/audit?limit=1000", "GET", None, {200}), ("/keys/me", "GET", None, {200}), ("/keys", "POST", {"name": f"{user} made"}, {201, 202}),
+            (f"/keys/one?id={key_of(user)}", "PATCH", {"name": f"{user} {self.rng.random()}"}, {200, 202}), (f"/keys/one?id={key_of(other)}", "PATCH", {"name": user}, {404}),
+            (f"/keys/one?id={key_of(other)}", "DELETE", None, {404}), (f"/keys/rotate?id={key_of(other)}", "POST", None, {404})))
+        headers = [("Apikey-Idempotency-Key", base64url(f"{user} {self.rng.randrange(5)}"))] if path == "/keys" and method == "POST" else []
+        answer = sidecar.get(path, user=user, method=method, body=json.dumps(body).encode() if body else b"", headers=headers)
+        not_found, self.not_found = self.not_found, set()
+        self.judge(user, path.partition("=")[0], answer, allowed)
+        self.no_key, self.not_found = self.no_key | self.not_found, not_found
 
     def dry_run(self, user):
         if self.rng.random() < 0.5:
@@ -145,7 +164,7 @@ with Test(limit=240) as t:
     proxy = PostgresProxy(t.new_folder("proxy"), pg)
     daemon = t.apikeyd(f"host={proxy.folder} user=apikeyd dbname={pg.database}", redis, exports__parallel=6, log__level="error")
     sidecar = Sidecar(daemon)
-    seen, wrong, left, not_found, began = collections.Counter(), [], [], set(), time.monotonic()
+    seen, wrong, left, not_found, no_key, began = collections.Counter(), [], [], set(), set(), time.monotonic()
     for number in range(ROUNDS):
         ended = threading.Event()
         clouds = threading.Thread(target=weather, args=(random.Random(f"{seed}/weather {number}"), ended, left), daemon=True)
@@ -154,14 +173,17 @@ with Test(limit=240) as t:
             thread.start()
         for client in clients:
             client.join()
-            seen, wrong, not_found = seen + client.seen, wrong + client.wrong, not_found | client.not_found
+            seen, wrong, not_found, no_key = seen + client.seen, wrong + client.wrong, not_found | client.not_found, no_key | client.no_key
         ended.set()
         clouds.join()
         look(left)
     t.note(f"{time.monotonic() - began:.1f} s", *(f"{count} {what}" for what, count in sorted((seen + happened).items())))
     t.must(not wrong, f"{sum(seen.values())} requests: each was answered with what is its caller's", len(wrong), *wrong[:5])
     t.must(not left, f"{happened['looked at']} looks at connections that wait: nobody's name, nothing of theirs", len(left), *left[:5])
-    t.is_(len(not_found), 1, "every 404 is the same", *not_found)
+    t.is_({row[0] for row in proxy.ask_idle("SELECT count(*) FROM pg_listening_channels() WHERE pg_listening_channels = 'apikey_done'")}, {"0"}, "none listens for what nobody waits for")
+    t.is_((len(not_found), len(no_key)), (1, 1), "every 404 of a conversation is the same, and every one of a key", *not_found, *no_key)
+    foreign = [name for user in USERS for name in pg.sql(f"SELECT name FROM api_keys WHERE user_id = '{user}' AND name NOT LIKE '{user} %'")]
+    t.must(not foreign, "nobody has changed another's key", *foreign)
     served = sum(count for what, count in seen.items() if what.endswith(" 200"))
     t.ok(served > sum(seen.values()) / 4 and happened["looked at"] > 20, "most were served, and connections were looked at", served)
     for what in ("cancelled", "terminated", "locked"):

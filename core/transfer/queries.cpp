@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "core/decimal.hpp"
 #include "core/uuid.hpp"
 
 namespace apikey {
@@ -115,6 +116,22 @@ UsageSelection read_selection(Reader& reader) {
     return which;
 }
 
+void read_page(Reader& reader, PageQuery& page) {
+    if (const auto limit = reader.take("limit")) {
+        const auto number = parse_decimal(limit->value);
+        if (!number || *number == 0 || *number > PageQuery::kMost)
+            reader.refuse(wrong(*limit, "is no number from 1 to " + std::to_string(PageQuery::kMost)));
+        page.limit = number.value_or(page.limit);
+    }
+    page.after = read_text(reader, "after");
+}
+
+void require_place(Reader& reader, const PageQuery& page, bool is_one) {
+    if (page.after && !is_one)
+        reader.refuse(
+            wrong({"after", *page.after}, "is no place in this list; write what the page before gave as next"));
+}
+
 // A name of the tz database: Europe/Paris, Etc/GMT+1. Postgres would take abbreviations and POSIX rules as well, which mean other
 // things than people think: only UTC is let through of what has no "/".
 bool may_be_time_zone(std::string_view name) {
@@ -194,6 +211,30 @@ Result<ConversationQuery> conversation_query(const QueryParameters& parameters) 
     query.id = read_text(reader, "conversationId");
     query.range = read_range(reader);
     return reader.finish(std::move(query), "conversationId, startDate, endDate and format");
+}
+
+Result<ConversationListQuery> conversation_list_query(const QueryParameters& parameters) {
+    Reader reader(parameters);
+    ConversationListQuery query;
+    read_page(reader, query.page);
+    query.range = read_range(reader);
+    return reader.finish(std::move(query), "limit, after, startDate and endDate");
+}
+
+Result<PageQuery> key_page_query(const QueryParameters& parameters) {
+    Reader reader(parameters);
+    PageQuery page;
+    read_page(reader, page);
+    require_place(reader, page, page.after && is_uuid(*page.after));
+    return reader.finish(std::move(page), "limit and after");
+}
+
+Result<PageQuery> audit_page_query(const QueryParameters& parameters) {
+    Reader reader(parameters);
+    PageQuery page;
+    read_page(reader, page);
+    require_place(reader, page, page.after && parse_decimal(*page.after));
+    return reader.finish(std::move(page), "limit and after");
 }
 
 Result<ImportQuery> import_query(const QueryParameters& parameters) {

@@ -1,4 +1,4 @@
-// What a key holder can ask of exports and imports (DESIGN §3.3), out of the parameters of the query. nginx checks a request by
+// What a key holder can ask of exports, imports and lists (DESIGN §3.3), out of the parameters of the query. nginx checks a request by
 // these functions before it asks apikeyd, and apikeyd reads what nginx wrote by the same.
 //
 // Errors name the parameter and what to write instead. A date alone is that whole day in UTC; the start belongs to a range, an end
@@ -56,6 +56,19 @@ struct ConversationQuery {
     OpenRange range;  // of the times when they were created
 };
 
+// GET …/api-keys, …/audit, …/export/conversations/summary: lists that are read in pages.
+struct PageQuery {
+    static constexpr std::uint64_t kMost = 1000;
+    std::uint64_t limit = 50;
+    std::optional<std::string> after;  // what the page before gave as `next`
+};
+
+// GET …/export/conversations/summary
+struct ConversationListQuery {
+    PageQuery page;
+    OpenRange range;  // of the times when they were created
+};
+
 // POST …/import/…
 struct ImportQuery {
     TransferFormat format = TransferFormat::json;
@@ -65,6 +78,11 @@ struct ImportQuery {
 Result<UsageExportQuery> usage_export_query(const QueryParameters& parameters);
 Result<UsageSummaryQuery> usage_summary_query(const QueryParameters& parameters);
 Result<ConversationQuery> conversation_query(const QueryParameters& parameters);
+Result<ConversationListQuery> conversation_list_query(const QueryParameters& parameters);
+// `after`: a key's id.
+Result<PageQuery> key_page_query(const QueryParameters& parameters);
+// `after`: a number.
+Result<PageQuery> audit_page_query(const QueryParameters& parameters);
 // Takes `format` too: a client says it by Content-Type alone, nginx hands it on so.
 Result<ImportQuery> import_query(const QueryParameters& parameters);
 

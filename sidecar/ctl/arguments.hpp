@@ -31,6 +31,11 @@ struct UsageArguments {
     std::string spool;  // empty: none
 };
 
+// Of `audit`.
+struct AuditArguments {
+    std::uint64_t limit = 50;
+};
+
 // Of `export`.
 struct ExportArguments {
     std::optional<std::string> format;
@@ -63,6 +68,7 @@ struct Arguments {
     std::string expires;
     std::string id;
     std::string overlap = "24h";
+    AuditArguments audit;
     UsageArguments usage;
     ExportArguments exported;
     ImportArguments import;

@@ -5,6 +5,9 @@
 
 namespace apikey {
 
+// audit.cpp
+void run_audit(const Arguments& arguments);
+
 // database.cpp
 void run_migrate(const Arguments& arguments);
 void run_sync(const Arguments& arguments);

@@ -11,8 +11,6 @@
 namespace apikey {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 constexpr std::chrono::seconds kWaitForPass{60};
 
 // As whom to migrate.

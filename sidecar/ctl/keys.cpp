@@ -8,14 +8,22 @@
 #include "sidecar/ctl/output.hpp"
 #include "sidecar/duration.hpp"
 #include "sidecar/keys/key_input.hpp"
+#include "sidecar/keys/key_refused.hpp"
 
 namespace apikey {
 namespace {
 
-using Json = nlohmann::ordered_json;
+// What `change` gives. Throws Refusal.
+template <class Change>
+auto or_refuse(const Change& change) {
+    try {
+        return change();
+    } catch (const KeyRefused& refused) {
+        throw Refusal{refused.what(), kFailed};
+    }
+}
 
 }  // namespace
-
 void run_create(const Arguments& arguments) {
     NewKey key;
     key.user = or_refuse(check_user(arguments.user), kWrongUse);
@@ -30,7 +38,7 @@ void run_create(const Arguments& arguments) {
     const Confirmation confirmation = command.wait();
     if (arguments.json) {
         Json json = {{"success", true}, {"id", made.record.id}, {"key", made.key}};
-        json.update(to_json(made.record));
+        json.update(to_json(made.record, Reader::apikeyctl));
         add_confirmation(json, confirmation);
         print_json(json);
     } else {
@@ -50,13 +58,13 @@ void run_list(const Arguments& arguments) {
     }
     Json keys = Json::array();
     for (const KeyRecord& record : records)
-        keys.push_back(to_json(record));
+        keys.push_back(to_json(record, Reader::apikeyctl));
     print_json({{"success", true}, {"keys", keys}});
 }
 
 void run_revoke(const Arguments& arguments) {
     KeyCommand command(arguments);
-    const KeyRecord record = or_refuse(command.store.revoke(arguments.id, command.receipt), kFailed);
+    const KeyRecord record = or_refuse([&] { return command.store.revoke(arguments.id, command.receipt); });
     const Confirmation confirmation = command.wait();
     if (arguments.json) {
         Json json = {{"success", true}, {"id", record.id}};
@@ -73,13 +81,13 @@ void run_revoke(const Arguments& arguments) {
 void run_rotate(const Arguments& arguments) {
     const auto overlap = or_refuse(parse_duration(arguments.overlap), kWrongUse);
     KeyCommand command(arguments);
-    const RotatedKey rotated = or_refuse(command.store.rotate(arguments.id, overlap, command.receipt), kFailed);
+    const RotatedKey rotated = or_refuse([&] { return command.store.rotate(arguments.id, overlap, command.receipt); });
     const Confirmation confirmation = command.wait();
     if (arguments.json) {
         const MadeKey& made = rotated.made;
         Json json = {{"success", true}, {"id", made.record.id}, {"key", made.key}};
-        json.update(to_json(made.record));
-        json["replaces"] = to_json(rotated.old);
+        json.update(to_json(made.record, Reader::apikeyctl));
+        json["replaces"] = to_json(rotated.old, Reader::apikeyctl);
         add_confirmation(json, confirmation);
         print_json(json);
     } else {

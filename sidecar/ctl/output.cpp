@@ -6,15 +6,9 @@
 namespace apikey {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 // How long a change that is not confirmed may be without effect; nginx' configuration has the figures.
 constexpr const char* kBound = "valid + stale (api_key_cache)";
 constexpr const char* kBoundWithoutApikeyd = "valid + stale (api_key_cache) once apikeyd has written it to Redis";
-
-Json or_null(const std::optional<std::string>& text) {
-    return text ? Json(*text) : Json(nullptr);
-}
 
 std::string joined(const std::optional<std::vector<std::string>>& scopes) {
     if (!scopes) return "all";
@@ -43,26 +37,8 @@ TextLine line_of(const KeyRecord& record) {
 
 }  // namespace
 
-Json to_json(const KeyRecord& record) {
-    Json scopes = nullptr;
-    if (record.scopes) scopes = *record.scopes;
-    return {{"id", record.id},
-            {"user", record.user},
-            {"name", record.name},
-            {"prefix", record.prefix},
-            {"scopes", scopes},
-            {"createdAt", or_null(record.created_at)},
-            {"lastUsedAt", or_null(record.last_used_at)},
-            {"expiresAt", or_null(record.expires_at)},
-            {"isActive", record.is_active}};
-}
-
 void add_confirmation(Json& json, const Confirmation& confirmation) {
-    const Done done = confirmation.done.value_or(Done{});
-    json["inForce"] = confirmation.in_force();
-    json["confirmed"] = done.confirmed;
-    json["expected"] = done.expected;
-    json["milliseconds"] = confirmation.milliseconds;
+    add_to_json(json, confirmation);
     if (!confirmation.in_force()) json["bound"] = confirmation.done ? kBound : kBoundWithoutApikeyd;
 }
 
@@ -117,7 +93,7 @@ void print_findings(const doctor::Findings& findings) {
 }
 
 void print_json(const Json& json) {
-    std::cout << json.dump(2, ' ', false, Json::error_handler_t::replace) << "\n";
+    std::cout << text_of(json, 2) << "\n";
 }
 
 void print_made_key(const MadeKey& made, const Confirmation& confirmation) {

@@ -2,29 +2,29 @@
 // stderr.
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "core/byte_run.hpp"
 #include "sidecar/doctor/findings.hpp"
 #include "sidecar/keys/confirmation.hpp"
+#include "sidecar/keys/key_json.hpp"
 #include "sidecar/keys/key_record.hpp"
 
 namespace apikey {
 
-nlohmann::ordered_json to_json(const KeyRecord& record);
-void add_confirmation(nlohmann::ordered_json& json, const Confirmation& confirmation);
+// What add_to_json() gives, and what it means where it is not in force.
+void add_confirmation(Json& json, const Confirmation& confirmation);
 // Who has confirmed a change that is in force: `preposition` " by" gives " by all 4 of 4 nginx workers (3 ms)".
 std::string by_whom(const Confirmation& confirmation, const char* preposition);
 // Says on stderr what is not in force yet, and what that means; nothing when all is.
 void remark(const Confirmation& confirmation);
 
-nlohmann::ordered_json to_json(const doctor::Findings& findings);
+Json to_json(const doctor::Findings& findings);
 // One line each, and below what is wrong what to do.
 void print_findings(const doctor::Findings& findings);
 
-void print_json(const nlohmann::ordered_json& json);
+void print_json(const Json& json);
 void print_made_key(const MadeKey& made, const Confirmation& confirmation);
 void print_table(const std::vector<KeyRecord>& records);
 

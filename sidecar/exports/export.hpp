@@ -36,4 +36,8 @@ std::optional<std::uint64_t> export_conversations(Postgres& postgres, const std:
 // The answer to …/export/usage/summary, a JSON document. Error: there is no such time zone.
 Result<std::string> summarize_usage(Postgres& postgres, const std::string& user, const UsageSummaryQuery& query);
 
+// The answer to …/export/conversations/summary, a JSON document: the latest first, without what was said. Error: `after` is no
+// conversation of this user's.
+Result<std::string> list_conversations(Postgres& postgres, const std::string& user, const ConversationListQuery& query);
+
 }  // namespace apikey

@@ -3,7 +3,6 @@
 #include <nlohmann/json.hpp>
 
 namespace apikey {
-namespace {
 
 std::optional<std::vector<std::string>> scopes_of(const std::optional<std::string>& json) {
     if (!json) return std::nullopt;
@@ -13,8 +12,6 @@ std::optional<std::vector<std::string>> scopes_of(const std::optional<std::strin
     }
     return scopes;
 }
-
-}  // namespace
 
 #define ISO_TIME(column) "to_char(" column ", 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
 

@@ -32,6 +32,9 @@ struct MadeKey {
 extern const char* const kRecordColumns;
 KeyRecord record_of(const PgResult& result, int row);
 
+// A text[] as to_json() writes it.
+std::optional<std::vector<std::string>> scopes_of(const std::optional<std::string>& json);
+
 // A cell that may be NULL.
 inline std::optional<std::string> text_or_null(const PgResult& result, int row, int column) {
     if (is_null(result, row, column)) return std::nullopt;

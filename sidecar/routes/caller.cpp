@@ -6,6 +6,8 @@
 #include "core/secret_file.hpp"
 #include "core/transfer/sidecar_protocol.hpp"
 #include "core/utf8.hpp"
+#include "core/uuid.hpp"
+#include "sidecar/keys/audit_log.hpp"
 
 namespace apikey {
 namespace {
@@ -35,12 +37,31 @@ void require_secret(const http::Exchange& exchange, const Secret& secret, QuietL
                                       "Whoever asks here must prove to be nginx."));
 }
 
-std::string user_of(const http::Exchange& exchange) {
-    auto user = from_base64url(exchange.field(sidecar::kUserField).value_or(std::string_view()));
-    if (!user || user->empty() || !is_utf8(*user) || has_control_byte(*user))
+std::optional<std::string> text_field(const http::Exchange& exchange, std::string_view name) {
+    const auto given = exchange.field(name);
+    if (!given) return std::nullopt;
+    auto text = from_base64url(*given);
+    if (!text || text->empty() || !is_utf8(*text) || has_control_byte(*text))
         throw http::Refused(
-            http::bad_request("Apikey-User must be base64url of a name in UTF-8 without control bytes."));
+            http::bad_request(std::string(name) + " must be base64url of a text in UTF-8 without control bytes."));
+    return text;
+}
+
+std::string user_of(const http::Exchange& exchange) {
+    auto user = text_field(exchange, sidecar::kUserField);
+    if (!user) throw http::Refused(http::bad_request("Apikey-User is missing."));
     return std::move(*user);
+}
+
+KeyHolder holder_of(const http::Exchange& exchange, const std::string& user) {
+    std::string key = text_field(exchange, sidecar::kKeyField).value_or(std::string());
+    if (!key.empty() && !is_uuid(key)) throw http::Refused(http::bad_request("Apikey-Key must be a UUID."));
+    return {user, std::move(key), text_field(exchange, sidecar::kIdempotencyField).value_or(std::string())};
+}
+
+Actor actor_of(const http::Exchange& exchange, const std::string& user) {
+    return {user, kSourceApi, text_field(exchange, sidecar::kAddressField).value_or(std::string()),
+            text_field(exchange, sidecar::kKeyField).value_or(std::string())};
 }
 
 }  // namespace apikey

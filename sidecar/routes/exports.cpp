@@ -63,14 +63,30 @@ void Routes::export_conversations(http::Exchange& exchange, const std::string& u
 
 void Routes::summarize_usage(http::Exchange& exchange, const std::string& user) {
     const auto query = parameters(exchange, usage_summary_query);
+    summarize(exchange, user, [&](Postgres& postgres) {
+        auto summary = apikey::summarize_usage(postgres, user, query);
+        if (!summary) throw invalid_parameter(summary.error());
+        return std::move(*summary);
+    });
+}
+
+void Routes::list_conversations(http::Exchange& exchange, const std::string& user) {
+    const auto query = parameters(exchange, conversation_list_query);
+    summarize(exchange, user, [&](Postgres& postgres) {
+        auto list = apikey::list_conversations(postgres, user, query);
+        if (!list) throw invalid_parameter(list.error());
+        return std::move(*list);
+    });
+}
+
+void Routes::summarize(http::Exchange& exchange, const std::string& user, const Summary& summary) {
     auto slot = take(summaries_, user, "summaries");
     guard(exchange, [&] {
         auto postgres = postgres_.take(exchange.socket());
-        auto summary = apikey::summarize_usage(*postgres, user, query);
-        if (!summary) throw invalid_parameter(summary.error());
+        std::string document = summary(*postgres);
         postgres.give_back();
         slot.give_back();
-        exchange.answer({200, kJson, std::move(*summary), {}});
+        exchange.answer({200, kJson, std::move(document), {}});
     });
 }
 

@@ -2,23 +2,12 @@
 
 #include <optional>
 
-#include "core/decimal.hpp"
-#include "core/transfer/sidecar_protocol.hpp"
 #include "sidecar/imports/import_answer.hpp"
 #include "sidecar/routes/parameters.hpp"
 #include "sidecar/routes/routes.hpp"
 
 namespace apikey {
 namespace {
-
-// Nothing: the client did not say. Throws Refused (400).
-std::optional<std::uint64_t> declared_length(const http::Exchange& exchange) {
-    const auto given = exchange.field(sidecar::kLengthField);
-    if (!given) return std::nullopt;
-    const auto length = parse_decimal(*given);
-    if (!length) throw http::Refused(http::bad_request("Apikey-Length must be a number of bytes."));
-    return *length;
-}
 
 // 200, 422 with the rows that are wrong, or 400 where it is no such file at all.
 http::Answer answer_of(const ImportOutcome& outcome) {

@@ -14,40 +14,55 @@ namespace {
     throw http::ClientGone("broken off");
 }
 
+bool has_method(std::string_view methods, std::string_view method) {
+    return (", " + std::string(methods) + ",").find(", " + std::string(method) + ",") != std::string::npos;
+}
+
 }  // namespace
 
 std::span<const Routes::Route> Routes::table() {
-    static constexpr std::array<Route, 5> kTable = {{
-        {sidecar::kExportUsage, "GET, HEAD", &Routes::export_usage},
-        {sidecar::kUsageSummary, "GET, HEAD", &Routes::summarize_usage},
-        {sidecar::kExportConversations, "GET, HEAD", &Routes::export_conversations},
-        {sidecar::kImportUsage, "POST", &Routes::import_usage},
-        {sidecar::kImportConversations, "POST", &Routes::import_conversations},
-    }};
+    static constexpr std::array kTable = {
+        Route{sidecar::kExportUsage, "GET, HEAD", false, &Routes::export_usage},
+        Route{sidecar::kUsageSummary, "GET, HEAD", false, &Routes::summarize_usage},
+        Route{sidecar::kExportConversations, "GET, HEAD", false, &Routes::export_conversations},
+        Route{sidecar::kConversationList, "GET, HEAD", false, &Routes::list_conversations},
+        Route{sidecar::kImportUsage, "POST", true, &Routes::import_usage},
+        Route{sidecar::kImportConversations, "POST", true, &Routes::import_conversations},
+        Route{sidecar::kKeys, "GET, HEAD", false, &Routes::list_keys},
+        Route{sidecar::kKeys, "POST", true, &Routes::create_key},
+        Route{sidecar::kKey, "PATCH", true, &Routes::rename_key},
+        Route{sidecar::kKey, "DELETE", false, &Routes::revoke_key},
+        Route{sidecar::kRotateKey, "POST", true, &Routes::rotate_key},
+        Route{sidecar::kKeyChanges, "GET, HEAD", false, &Routes::list_key_changes},
+        Route{sidecar::kOwnKey, "GET, HEAD", false, &Routes::show_own_key},
+    };
     return kTable;
 }
 
 Routes::Routes(const Settings& settings, const EventFd& cut)
     : most_bytes_(settings.imports_max_bytes),
+      key_prefix_(settings.key_prefix),
       secret_(settings.secret_file),
       postgres_(settings.postgres, (settings.exports_parallel + 1) / 2, cut),
       exports_(kExportsOfUser, settings.exports_parallel) {}
 
 void Routes::handle(http::Exchange& exchange) {
     require_secret(exchange, secret_, log_);
+    std::string allowed;
     for (const Route& route : table()) {
         if (route.path != exchange.path()) continue;
-        const std::string methods = ", " + std::string(route.methods) + ",";
-        if (methods.find(", " + std::string(exchange.method()) + ",") == std::string::npos) {
-            throw http::Refused(http::problem(405, "method_not_allowed", "Method not allowed",
-                                              "The Allow header says what can be done here.",
-                                              {{"Allow", std::string(route.methods)}}));
+        if (!has_method(route.methods, exchange.method())) {
+            allowed += (allowed.empty() ? "" : ", ") + std::string(route.methods);
+            continue;
         }
-        if (route.methods != "POST" && exchange.has_body())
+        if (!route.takes_body && exchange.has_body())
             throw http::Refused(http::bad_request("A body is not taken here."));
         return (this->*route.serve)(exchange, user_of(exchange));
     }
-    throw http::Refused(http::problem(404, "not_found", "Not found", "There is nothing under this address."));
+    if (allowed.empty())
+        throw http::Refused(http::problem(404, "not_found", "Not found", "There is nothing under this address."));
+    throw http::Refused(http::problem(405, "method_not_allowed", "Method not allowed",
+                                      "The Allow header says what can be done here.", {{"Allow", allowed}}));
 }
 
 void Routes::transfer(http::Exchange& exchange, const std::string& user, std::string_view kind,

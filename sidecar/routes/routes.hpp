@@ -9,6 +9,8 @@
 
 #include "sidecar/http/exchange.hpp"
 #include "sidecar/imports/import.hpp"
+#include "sidecar/keys/key_json.hpp"
+#include "sidecar/keys/key_store.hpp"
 #include "sidecar/postgres_pool.hpp"
 #include "sidecar/routes/caller.hpp"
 #include "sidecar/routes/transfer_log.hpp"
@@ -24,6 +26,9 @@ class Routes {
     static constexpr std::size_t kImports = 2;
     static constexpr std::size_t kSummariesOfUser = 4;
     static constexpr std::size_t kSummaries = 8;
+    // Each may wait for 2 s until a change is in force.
+    static constexpr std::size_t kKeyRequestsOfUser = 16;
+    static constexpr std::size_t kKeyRequests = 32;
 
     // `cut` ends what runs. Both must outlive it.
     Routes(const Settings& settings, const EventFd& cut);
@@ -39,6 +44,7 @@ class Routes {
     struct Route {
         std::string_view path;
         std::string_view methods;  // as in Allow
+        bool takes_body;
         Serve serve;
     };
     static std::span<const Route> table();
@@ -46,8 +52,29 @@ class Routes {
     void export_usage(http::Exchange& exchange, const std::string& user);
     void export_conversations(http::Exchange& exchange, const std::string& user);
     void summarize_usage(http::Exchange& exchange, const std::string& user);
+    void list_conversations(http::Exchange& exchange, const std::string& user);
     void import_usage(http::Exchange& exchange, const std::string& user);
     void import_conversations(http::Exchange& exchange, const std::string& user);
+
+    void list_keys(http::Exchange& exchange, const std::string& user);
+    void create_key(http::Exchange& exchange, const std::string& user);
+    void rename_key(http::Exchange& exchange, const std::string& user);
+    void revoke_key(http::Exchange& exchange, const std::string& user);
+    void rotate_key(http::Exchange& exchange, const std::string& user);
+    void list_key_changes(http::Exchange& exchange, const std::string& user);
+    void show_own_key(http::Exchange& exchange, const std::string& user);
+
+    // What a change answers, but for how far it is in force.
+    using KeyChange = std::function<Json(KeyStore& store, Receipt receipt)>;
+    // Makes a change, waits for it to be in force, and answers with `status`, or 202 where that could not be confirmed.
+    void change_key(http::Exchange& exchange, const std::string& user, int status, const KeyChange& change);
+    // Answers with what `read` gives.
+    using KeyReading = std::function<Json(Postgres& postgres, KeyStore& store)>;
+    void read_keys(http::Exchange& exchange, const std::string& user, const KeyReading& read);
+
+    // What waits for a summary, a document that is there at once.
+    using Summary = std::function<std::string(Postgres& postgres)>;
+    void summarize(http::Exchange& exchange, const std::string& user, const Summary& summary);
 
     using Import = std::function<ImportOutcome(ByteSource&, const ImportQuery&, const ImportHooks&)>;
     void import(http::Exchange& exchange, const std::string& user, std::string_view kind, const Import& run);
@@ -60,11 +87,13 @@ class Routes {
     static UserSlots::Slot take(UserSlots& slots, const std::string& user, std::string_view what);
 
     std::uint64_t most_bytes_;  // of an import
+    std::string key_prefix_;
     Secret secret_;
     PostgresPool postgres_;
     UserSlots exports_;
     UserSlots summaries_{kSummariesOfUser, kSummaries};
     UserSlots imports_{kImportsOfUser, kImports};
+    UserSlots key_requests_{kKeyRequestsOfUser, kKeyRequests};
     QuietLog log_;
 };
 

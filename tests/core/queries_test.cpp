@@ -129,6 +129,33 @@ TEST(ConversationQuery, TakesAnyId) {
               R"(the parameter "model" is unknown here; there are conversationId, startDate, endDate and format)");
 }
 
+TEST(ConversationListQuery, TakesAPageOfARange) {
+    const auto query = conversation_list_query(parameters_of("limit=7&after=%27x&startDate=2026-11-01"));
+    ASSERT_TRUE(query);
+    EXPECT_EQ(query->page.limit, 7U);
+    EXPECT_EQ(query->page.after, "'x");
+    EXPECT_TRUE(query->range.from && !query->range.until);
+    EXPECT_EQ(error_of(conversation_list_query, "format=json"),
+              R"(the parameter "format" is unknown here; there are limit, after, startDate and endDate)");
+}
+
+TEST(PageQuery, TakesALimitAndAPlace) {
+    constexpr std::string_view kId = "534101ad-b31d-4ec2-95e2-3f509d8b347d";
+    EXPECT_EQ(key_page_query({})->limit, 50U);
+    EXPECT_FALSE(key_page_query({})->after);
+    EXPECT_EQ(key_page_query(parameters_of("limit=1000&after=" + std::string(kId)))->after, kId);
+    EXPECT_EQ(audit_page_query(parameters_of("limit=1&after=12"))->after, "12");
+    for (const char* limit : {"0", "1001", "-1", "1.5", "", "18446744073709551617"})
+        EXPECT_EQ(error_of(key_page_query, "limit=" + std::string(limit)),
+                  "limit \"" + std::string(limit) + "\" is no number from 1 to 1000");
+    EXPECT_EQ(error_of(key_page_query, "after=12"),
+              R"(after "12" is no place in this list; write what the page before gave as next)");
+    EXPECT_EQ(error_of(audit_page_query, "after=" + std::string(kId)),
+              "after \"" + std::string(kId) + "\" is no place in this list; write what the page before gave as next");
+    EXPECT_EQ(error_of(audit_page_query, "user=bob"),
+              R"(the parameter "user" is unknown here; there are limit and after)");
+}
+
 TEST(ImportQuery, TakesDryRun) {
     EXPECT_FALSE(import_query({})->dry_run);
     EXPECT_TRUE(import_query(parameters_of("dryRun=true"))->dry_run);

@@ -42,6 +42,9 @@ void check(std::string_view text) {
         EXPECT_TRUE(is_plain(download_name(*query, Instant{})));
     static_cast<void>(checked(usage_summary_query(*parameters)).ok());
     static_cast<void>(checked(import_query(*parameters)).ok());
+    static_cast<void>(checked(conversation_list_query(*parameters)).ok());
+    for (const auto page : {checked(key_page_query(*parameters)), checked(audit_page_query(*parameters))})
+        if (page) EXPECT_TRUE(page->limit >= 1 && page->limit <= PageQuery::kMost);
 }
 
 }  // namespace

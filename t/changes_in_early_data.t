@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-# An import is not taken from early data of TLS (0-RTT), which somebody may send again: 425, and apikeyd is not asked. Sent again behind the
+# No import and no change of a key is taken from early data of TLS (0-RTT), which somebody may send again: 425, and apikeyd is not asked. Sent again behind the
 # handshake it is. An export may be early.
 # Hazards: N33
 
@@ -23,8 +23,9 @@ http {
     ssl_early_data      on;
     server {
         listen 127.0.0.1:%PORT% ssl;
-        location /import/ { api_key_user alice; api_key_import usage; }
-        location /export/ { api_key_user alice; api_key_export usage; }
+        location /import/ { allow all; api_key_user alice; api_key_import usage; }
+        location /keys/   { allow all; api_key_user alice; api_key_manage; }
+        location /export/ { allow all; api_key_user alice; api_key_export usage; }
     }
 }
 """
@@ -44,6 +45,16 @@ def ask(method, path, early, body=b""):
     return int(answer[1]), answer[0]
 
 
+def early(request):
+    method, path, body = request
+    before, answers = len(sidecar.requests), []
+    while len(answers) < 10 and 425 not in [status for status, _ in answers]:      # a slow nginx looks when the handshake is over
+        answers.append(ask(method, path, True, body))
+    status, text = answers[-1]
+    t.is_((status, len(sidecar.requests) - before), (425, len(answers) - 1), f"{method} {path}, early: 425, and apikeyd is not asked")
+    t.like(text, r'Content-Type: application/problem\+json(.|\r|\n)*"code":"too_early"', "with a problem document")
+
+
 with Test() as t:
     folder, certificate = t.new_folder("tls"), t.authority().certificate("localhost")
     sidecar = FakeSidecar(t.folder)
@@ -51,11 +62,7 @@ with Test() as t:
     body = b"date\n" * 100
     t.is_((ask("POST", "/import/", False, body)[0], [asked.body for asked in sidecar.requests]), (200, [body]), "behind the handshake it is taken")
 
-    answers = []
-    while len(answers) < 10 and 425 not in [status for status, _ in answers]:      # a slow nginx looks when the handshake is over
-        answers.append(ask("POST", "/import/", True, body))
-    status, text = answers[-1]
-    t.is_((status, len(sidecar.requests)), (425, len(answers)), "early: 425, and apikeyd is not asked")
-    t.like(text, r'Content-Type: application/problem\+json(.|\r|\n)*"code":"too_early"', "with a problem document")
+    early(("DELETE", "/keys/00000000-0000-4000-8000-000000000000", b""))
+    early(("POST", "/import/", body))
     t.is_(ask("POST", "/import/", False, body)[0], 200, "sent again: it is taken")
     t.is_(ask("GET", "/export/", True)[0], 200, "an export may be early: reading again does no harm")

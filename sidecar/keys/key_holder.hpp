@@ -1,0 +1,25 @@
+// Who does something to a key, for audit_log and for what it may do.
+#pragma once
+
+#include <optional>
+#include <string>
+
+namespace apikey {
+
+// What audit_log says of a change.
+struct Actor {
+    std::string name;     // a user of the API; of apikeyctl: of the machine
+    std::string source;   // api, apikeyctl
+    std::string address;  // of the client; empty: none is known
+    std::string key_id;   // by which key; empty: by none
+};
+
+// A key holder who changes its own keys, and none of anybody else's.
+struct KeyHolder {
+    std::string user;
+    std::string
+        key_id;  // the key that it was verified by, a uuid: what that may not do, it may not; empty: by other means
+    std::string idempotency_key;  // of this request; empty: none
+};
+
+}  // namespace apikey
