@@ -53,7 +53,7 @@ endif
 
 SOURCES = $(shell git ls-files '*.cpp' '*.hpp' '*.c')
 
-.PHONY: all demo test hazards outages bench oracle soak fuzz check format packages clean help choice_of_nginx testable_nginx release_module benchable
+.PHONY: all dashboard demo test hazards outages bench oracle soak fuzz check format packages clean help choice_of_nginx testable_nginx release_module benchable packages-node
 
 all: $(MODULE) $(DIR)/build.ninja ## build the module, apikeyd and apikeyctl into build/
 	@ninja -C $(DIR) --quiet
@@ -79,23 +79,34 @@ $(DIR)/build.ninja: CMakeLists.txt cmake/nginx_module.cmake $(DIR)/nginx_tree $(
 	@cmake -G Ninja -S . -B $(DIR) --log-level=WARNING -DNGX_SRC="$(realpath $(NGINX_SRC))" \
 		-DNGX_OBJS="$(NGINX_OBJS:/=)" $(CMAKE_OPTIONS)
 
-demo: all ## a private Redis, Postgres, apikeyd and nginx under .run/, and a tour (ONCE=1: stop after it)
+# The page is made of JavaScript, which only needs to be built to be seen.
+DASHBOARD := $(DIR)/dashboard/page.js
+
+dashboard: $(DASHBOARD) ## build the dashboard into build/dashboard/
+
+$(DASHBOARD): $(wildcard dashboard/src/*) dashboard/build.mjs dashboard/package-lock.json | packages-node
+	@build-aux/npm-packages dashboard
+	@node dashboard/build.mjs $(DIR)/dashboard
+
+packages-node:
+	@command -v npm > /dev/null || build-aux/install-packages packages-node
+
+demo: all dashboard ## a private Redis, Postgres, apikeyd and nginx under .run/, and a tour (ONCE=1: stop after it)
 	@demo/run $(if $(ONCE),--once)
 
-test: testable_nginx all ## every test; the last line says how many passed and failed (BUILD=sanitize, BUILD=thread: under sanitizers)
-	@command -v npm > /dev/null || build-aux/install-packages packages-node
+test: testable_nginx all dashboard ## every test; the last line says how many passed and failed (BUILD=sanitize, BUILD=thread: under sanitizers)
+	@command -v chromium > /dev/null || build-aux/install-packages packages-browser
 	@tests/run $(T)
 
-hazards: testable_nginx all ## what docs/hazards.md lists: a table of scenario, tests and result (NUMBERS='R3 N1': only these)
-	@command -v npm > /dev/null || build-aux/install-packages packages-node
+hazards: testable_nginx all dashboard ## what docs/hazards.md lists: a table of scenario, tests and result (NUMBERS='R3 N1': only these)
+	@command -v chromium > /dev/null || build-aux/install-packages packages-browser
 	@tests/hazards $(NUMBERS)
 
 testable_nginx: $(NGINX_HEADERS)
 	@$(if $(NGINX_VERSION),build-aux/check-nginx "$(NGINX_SRC)" "$(TEST_NGINX_BINARY)")
 
-bench: benchable all ## measure beside bare nginx, Lua, auth_request, HAProxy and bare libpq: one table
+bench: benchable all packages-node ## measure beside bare nginx, Lua, auth_request, HAProxy and bare libpq: one table
 	@build-aux/install-packages packages-bench
-	@command -v npm > /dev/null || build-aux/install-packages packages-node
 	@ninja -C $(DIR) --quiet bench_raw_usage bench_raw_sync bench_constant_rate
 	@bench/run $(if $(ROWS),--rows "$(ROWS)") $(if $(SECONDS),--seconds $(SECONDS)) $(if $(ROUNDS),--rounds $(ROUNDS)) \
 		$(if $(REVOCATIONS),--revocations $(REVOCATIONS))
@@ -131,7 +142,7 @@ format: ## let clang-format rewrite the sources
 	@clang-format-19 -i $(SOURCES)
 
 clean: ## remove what was built
-	rm -rf build build-sanitize build-thread build-fuzz build-nginx-* .run t/node/node_modules bench/node/node_modules
+	rm -rf build build-sanitize build-thread build-fuzz build-nginx-* .run t/node/node_modules bench/node/node_modules dashboard/node_modules
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile

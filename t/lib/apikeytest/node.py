@@ -1,6 +1,5 @@
 """Scripts of t/node/, with the packages of its package-lock.json, which are installed at their first use."""
 
-import fcntl
 import json
 import shutil
 import subprocess
@@ -25,19 +24,9 @@ def install():
 
 def install_into(folder):
     """The packages of a folder's package-lock.json into its node_modules, unless they are there; why that failed, else None."""
-    lock_file, installed = folder / "package-lock.json", folder / "node_modules" / ".installed"
-    wanted = lock_file.read_text(encoding="utf-8")
-    with open(lock_file, encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)   # somebody else does it
-        if installed.exists() and installed.read_text(encoding="utf-8") == wanted:
-            return None
-        need("npm")
-        done = subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-timeout=20000", "--fetch-retries=1"],
-                              cwd=folder, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            return "npm ci fails: " + " ".join(done.stderr.split())[-300:]
-        installed.write_text(wanted, encoding="utf-8")
-    return None
+    need("npm")
+    done = subprocess.run([places.REPO / "build-aux" / "npm-packages", folder], capture_output=True, text=True, check=False)
+    return "npm ci fails: " + " ".join(done.stderr.split())[-300:] if done.returncode != 0 else None
 
 
 def run(script, given):

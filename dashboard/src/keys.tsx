@@ -1,0 +1,401 @@
+// The keys: made, renamed, rotated, revoked.
+import { useRef, useState } from "preact/hooks";
+
+import { type InForce, type Key, type MadeKey, createKey, listKeys, newIdempotencyKey, renameKey, revokeKey, rotateKey } from "./api";
+import { ago, date, time } from "./format";
+import { ActionForm, Dialog, Empty, Shown, Text, Time, usePages, useSession } from "./ui";
+
+const KNOWN_SCOPES: [string, string][] = [
+  ["keys:read", "see keys"],
+  ["keys:write", "make, change and revoke keys"],
+  ["usage:read", "see and export usage"],
+  ["usage:write", "import usage"],
+  ["conversations:read", "export conversations"],
+  ["conversations:write", "import conversations"],
+];
+
+const SOON = 7 * 86_400_000;
+
+type State = "active" | "soon" | "expired" | "revoked";
+
+function stateOf(key: Key): State {
+  if (!key.isActive) return "revoked";
+  if (!key.expiresAt) return "active";
+  const left = Date.parse(key.expiresAt) - Date.now();
+  return left <= 0 ? "expired" : left < SOON ? "soon" : "active";
+}
+
+const STATE: Record<State, string> = { active: "Active", soon: "Ends soon", expired: "Expired", revoked: "Revoked" };
+
+// What a change answers, in a sentence.
+function force(done: InForce): string {
+  if (done.inForce) return `In force after ${done.milliseconds} ms.`;
+  return `Recorded; not confirmed everywhere yet. It takes effect within ${Math.ceil((done.bound ?? 0) / 1000)} seconds of the servers being back.`;
+}
+
+export function Keys({ own }: { own: Key | null }) {
+  const session = useSession();
+  const keys = usePages<Key>("keys", async (after) => {
+    const page = await listKeys(after);
+    return { items: page.keys, next: page.next };
+  });
+  const [dialog, setDialog] = useState<{ what: "create" | "rename" | "rotate" | "revoke"; key?: Key }>();
+  const [made, setMade] = useState<MadeKey>();
+  const [activeOnly, setActiveOnly] = useState(false);
+  const close = () => setDialog(undefined);
+  const done = (message: string) => {
+    close();
+    session.say(message);
+    keys.reload();
+  };
+  const shown = (keys.data ?? []).filter((key) => !activeOnly || ["active", "soon"].includes(stateOf(key)));
+  const writes = session.may("keys:write");
+  return (
+    <section aria-labelledby="keys-title">
+      <div class="bar">
+        <h2 id="keys-title">Your API keys</h2>
+        <label class="check">
+          <input type="checkbox" checked={activeOnly} onChange={(event) => setActiveOnly(event.currentTarget.checked)} /> Only active ones
+        </label>
+        <button type="button" onClick={keys.reload}>
+          Refresh
+        </button>
+        <button type="button" class="primary" disabled={!writes} title={writes ? undefined : "This key has not the scope keys:write"} onClick={() => setDialog({ what: "create" })}>
+          Create key
+        </button>
+      </div>
+      <Shown of={keys} empty={(all) => (all.length === 0 ? <Empty title="No keys yet">Create one to use the API.</Empty> : shown.length === 0 && <Empty title="No active keys" />)}>
+        {() => (
+          <>
+            <table class="cards">
+              <thead>
+                <tr>
+                  {["Name", "Key", "Scopes", "Created", "Last used", "Expires", "State"].map((title) => (
+                    <th key={title} scope="col">
+                      {title}
+                    </th>
+                  ))}
+                  <th scope="col">
+                    <span class="hidden">Actions</span>
+                  </th>
+                </tr>
+              </thead>
+              <tbody>
+                {shown.map((key) => (
+                  <Row key={key.id} of={key} isOwn={key.id === own?.id} writes={writes} open={(what) => setDialog({ what, key })} />
+                ))}
+              </tbody>
+            </table>
+            {keys.more && (
+              <button type="button" class="more" onClick={keys.loadMore}>
+                Show more
+              </button>
+            )}
+          </>
+        )}
+      </Shown>
+      {dialog?.what === "create" && (
+        <Create
+          own={own}
+          onClose={close}
+          onMade={(key) => {
+            close();
+            setMade(key);
+            keys.reload();
+          }}
+        />
+      )}
+      {dialog?.what === "rename" && <Rename of={dialog.key!} onClose={close} onDone={done} />}
+      {dialog?.what === "revoke" && <Revoke of={dialog.key!} isOwn={dialog.key!.id === own?.id} onClose={close} onDone={done} />}
+      {dialog?.what === "rotate" && (
+        <Rotate
+          of={dialog.key!}
+          onClose={close}
+          onMade={(key) => {
+            close();
+            setMade(key);
+            keys.reload();
+          }}
+        />
+      )}
+      {made && <Made of={made} onClose={() => setMade(undefined)} />}
+    </section>
+  );
+}
+
+function Scopes({ of }: { of: string[] | null }) {
+  if (of === null || of.includes("*")) return <span>everything</span>;
+  if (of.length === 0) return <span class="quiet">nothing</span>;
+  return (
+    <span class="tags">
+      {of.map((scope) => (
+        <span key={scope} class="tag">
+          {scope}
+        </span>
+      ))}
+    </span>
+  );
+}
+
+function Row({ of, isOwn, writes, open }: { of: Key; isOwn: boolean; writes: boolean; open: (what: "rename" | "rotate" | "revoke") => void }) {
+  const state = stateOf(of);
+  const lives = state === "active" || state === "soon";
+  return (
+    <tr class={lives ? undefined : "ended"}>
+      <th scope="row" data-label="Name">
+        <Text>{of.name}</Text>
+        {isOwn && <span class="tag own">this session</span>}
+      </th>
+      <td data-label="Key">
+        <code>{of.prefix}…</code>
+      </td>
+      <td data-label="Scopes">
+        <Scopes of={of.scopes} />
+      </td>
+      <td data-label="Created">
+        <Time iso={of.createdAt} none="unknown" />
+      </td>
+      <td data-label="Last used">
+        <Time iso={of.lastUsedAt} none="Never used" />
+      </td>
+      <td data-label="Expires">
+        {of.expiresAt ? (
+          <time dateTime={of.expiresAt} title={time(of.expiresAt)}>
+            {lives ? ago(of.expiresAt) : date(of.expiresAt)}
+          </time>
+        ) : (
+          <span class="quiet">never</span>
+        )}
+      </td>
+      <td data-label="State">
+        <span class={`state ${state}`}>{STATE[state]}</span>
+      </td>
+      <td class="buttons">
+        {lives && writes && (
+          <>
+            <button type="button" onClick={() => open("rename")} aria-label={`Rename ${of.name}`}>
+              Rename
+            </button>
+            <button type="button" onClick={() => open("rotate")} aria-label={`Rotate ${of.name}`}>
+              Rotate
+            </button>
+            <button type="button" class="danger" onClick={() => open("revoke")} aria-label={`Revoke ${of.name}`}>
+              Revoke
+            </button>
+          </>
+        )}
+      </td>
+    </tr>
+  );
+}
+
+// --- making one ---
+
+const LIVES: [string, string][] = [
+  ["never", "Never"],
+  ["30", "30 days"],
+  ["90", "90 days"],
+  ["365", "1 year"],
+  ["custom", "On a date"],
+];
+
+function NameField({ value = "" }: { value?: string }) {
+  return (
+    <>
+      <label for="name">Name</label>
+      <input id="name" name="name" defaultValue={value} required autocomplete="off" dir="auto" autofocus />
+      <p class="quiet small">What it is for, at most 200 characters.</p>
+    </>
+  );
+}
+
+function textOf(form: HTMLFormElement, name: string): string {
+  return String(new FormData(form).get(name) ?? "");
+}
+
+// A key may not make one that may do more, or lives longer: so the form begins within what this one may.
+function Create({ own, onClose, onMade }: { own: Key | null; onClose: () => void; onMade: (key: MadeKey) => void }) {
+  const limits = own?.scopes && !own.scopes.includes("*") ? own.scopes : null;
+  const [limited, setLimited] = useState(limits !== null);
+  const [lives, setLives] = useState(own?.expiresAt ? "own" : "never");
+  const box = useRef<HTMLDivElement>(null);
+  const idempotencyKey = useRef(newIdempotencyKey());
+  const sent = useRef("");
+  const act = async () => {
+    const form = box.current!.closest("form")!;
+    const chosen = new FormData(form).getAll("scope").map(String);
+    const more = textOf(form, "more").split(/[\s,]+/).filter(Boolean);
+    const scopes = limited ? [...new Set([...chosen, ...more])] : null;
+    const days = Number(lives);
+    const expiresAt =
+      lives === "never" ? null : lives === "own" ? own!.expiresAt : lives === "custom" ? textOf(form, "date") : new Date(Date.now() + days * 86_400_000).toISOString().slice(0, 19) + "Z";
+    // Sent again after a lost answer it is the same request; changed, it is another one.
+    const request = JSON.stringify([textOf(form, "name"), scopes, lives, textOf(form, "date")]);
+    if (sent.current && sent.current !== request) idempotencyKey.current = newIdempotencyKey();
+    sent.current = request;
+    onMade(await createKey(textOf(form, "name"), scopes, expiresAt, idempotencyKey.current));
+  };
+  const choices = limits ? limits.map((scope): [string, string] => [scope, KNOWN_SCOPES.find(([known]) => known === scope)?.[1] ?? ""]) : KNOWN_SCOPES;
+  return (
+    <Dialog title="Create a key" onClose={onClose}>
+      <ActionForm act={act} submit="Create key" onClose={onClose}>
+        <div ref={box}>
+          <NameField />
+          <fieldset>
+            <legend>It may do</legend>
+            <label class="check">
+              <input type="radio" name="all" checked={!limited} disabled={limits !== null} onChange={() => setLimited(false)} /> everything that you may
+              {limits && <span class="quiet"> (this key is limited itself)</span>}
+            </label>
+            <label class="check">
+              <input type="radio" name="all" checked={limited} onChange={() => setLimited(true)} /> only this:
+            </label>
+            {limited && (
+              <div class="scopes">
+                {choices.map(([scope, meaning]) => (
+                  <label key={scope} class="check">
+                    <input type="checkbox" name="scope" value={scope} />
+                    <span>
+                      <code>{scope}</code> <span class="quiet">{meaning}</span>
+                    </span>
+                  </label>
+                ))}
+                {!limits && (
+                  <>
+                    <label for="more">Other scopes of this API, separated by spaces</label>
+                    <input id="more" name="more" autocomplete="off" spellcheck={false} />
+                  </>
+                )}
+              </div>
+            )}
+          </fieldset>
+          <label for="lives">It ends</label>
+          <select id="lives" value={lives} onChange={(event) => setLives(event.currentTarget.value)}>
+            {own?.expiresAt && <option value="own">With this key, {date(own.expiresAt)}</option>}
+            {LIVES.filter(([value]) => value !== "never" || !own?.expiresAt).map(([value, title]) => (
+              <option key={value} value={value}>
+                {title}
+              </option>
+            ))}
+          </select>
+          {lives === "custom" && (
+            <>
+              <label for="date">On</label>
+              <input id="date" name="date" type="date" required min={new Date(Date.now() + 86_400_000).toISOString().slice(0, 10)} />
+              <p class="quiet small">It ends when this day begins in UTC.</p>
+            </>
+          )}
+        </div>
+      </ActionForm>
+    </Dialog>
+  );
+}
+
+// The one moment in which the key itself is there.
+function Made({ of, onClose }: { of: MadeKey; onClose: () => void }) {
+  const [copied, setCopied] = useState<boolean>();
+  const field = useRef<HTMLInputElement>(null);
+  const copy = async () => {
+    field.current!.select();
+    try {
+      await navigator.clipboard.writeText(of.key);
+      setCopied(true);
+    } catch {
+      setCopied(document.execCommand("copy")); // where the page is not secure, which the other one needs
+    }
+  };
+  return (
+    <Dialog title="Here is your key" onClose={onClose} locked>
+      <div class="box warning" role="alert">
+        <strong>Copy it now.</strong> It is shown this once and never again: only its fingerprint is stored.
+      </div>
+      <label for="made">
+        <Text>{of.name}</Text>
+      </label>
+      <div class="copy">
+        <input id="made" ref={field} value={of.key} readOnly onFocus={(event) => event.currentTarget.select()} spellcheck={false} />
+        <button type="button" class="primary" onClick={copy} autofocus>
+          Copy
+        </button>
+      </div>
+      <p role="status" class="small">
+        {copied === undefined ? "" : copied ? "Copied." : "It could not be copied: select it and copy it by hand."}
+      </p>
+      <p class={of.inForce ? "quiet small" : "box warning"}>{force(of)}</p>
+      <div class="actions">
+        <button type="button" onClick={onClose}>
+          I have copied it
+        </button>
+      </div>
+    </Dialog>
+  );
+}
+
+// --- changing one ---
+
+function Rename({ of, onClose, onDone }: { of: Key; onClose: () => void; onDone: (message: string) => void }) {
+  const box = useRef<HTMLDivElement>(null);
+  const act = async () => {
+    const name = textOf(box.current!.closest("form")!, "name");
+    const done = await renameKey(of.id, name);
+    onDone(`Renamed to “${name}”. ${force(done)}`);
+  };
+  return (
+    <Dialog title="Rename a key" onClose={onClose}>
+      <ActionForm act={act} submit="Rename" onClose={onClose}>
+        <div ref={box}>
+          <NameField value={of.name} />
+        </div>
+      </ActionForm>
+    </Dialog>
+  );
+}
+
+function Rotate({ of, onClose, onMade }: { of: Key; onClose: () => void; onMade: (key: MadeKey) => void }) {
+  const [overlap, setOverlap] = useState("24h");
+  const idempotencyKey = useRef(newIdempotencyKey());
+  return (
+    <Dialog title="Rotate a key" onClose={onClose}>
+      <ActionForm act={async () => onMade(await rotateKey(of.id, overlap, idempotencyKey.current))} submit="Make the new key" onClose={onClose}>
+        <p>
+          A new key takes the place of “<Text>{of.name}</Text>” (<code>{of.prefix}…</code>), with the same name, scopes and end.
+        </p>
+        <label for="overlap">The old key works for</label>
+        <select
+          id="overlap"
+          value={overlap}
+          onChange={(event) => {
+            setOverlap(event.currentTarget.value);
+            idempotencyKey.current = newIdempotencyKey();
+          }}
+        >
+          <option value="0s">no longer</option>
+          <option value="1h">another hour</option>
+          <option value="24h">another 24 hours</option>
+          <option value="7d">another 7 days</option>
+        </select>
+      </ActionForm>
+    </Dialog>
+  );
+}
+
+function Revoke({ of, isOwn, onClose, onDone }: { of: Key; isOwn: boolean; onClose: () => void; onDone: (message: string) => void }) {
+  const act = async () => {
+    const done = await revokeKey(of.id);
+    onDone(`“${of.name}” is revoked. ${force(done)}`);
+  };
+  return (
+    <Dialog title="Revoke a key" onClose={onClose}>
+      <ActionForm act={act} submit="Revoke it" danger onClose={onClose}>
+        <p>
+          “<Text>{of.name}</Text>” (<code>{of.prefix}…</code>) is refused from now on, wherever it is used. This cannot be undone.
+        </p>
+        {isOwn && (
+          <p class="box warning">
+            <strong>You are signed in with this key.</strong> You will be signed out.
+          </p>
+        )}
+      </ActionForm>
+    </Dialog>
+  );
+}
