@@ -53,7 +53,7 @@ endif
 
 SOURCES = $(shell git ls-files '*.cpp' '*.hpp' '*.c')
 
-.PHONY: all dashboard demo test hazards outages bench oracle soak fuzz check format packages clean help choice_of_nginx testable_nginx release_module benchable packages-node
+.PHONY: all dashboard demo test screenshots hazards outages bench oracle soak fuzz check format packages clean help choice_of_nginx testable_nginx release_module benchable packages-node
 
 all: $(MODULE) $(DIR)/build.ninja ## build the module, apikeyd and apikeyctl into build/
 	@ninja -C $(DIR) --quiet
@@ -97,6 +97,10 @@ demo: all dashboard ## a private Redis, Postgres, apikeyd and nginx under .run/,
 test: testable_nginx all dashboard ## every test; the last line says how many passed and failed (BUILD=sanitize, BUILD=thread: under sanitizers)
 	@command -v chromium > /dev/null || build-aux/install-packages packages-browser
 	@tests/run $(T)
+
+screenshots: testable_nginx all dashboard ## take the pictures of docs/img/ again
+	@command -v chromium > /dev/null || build-aux/install-packages packages-browser
+	@tests/screenshots
 
 hazards: testable_nginx all dashboard ## what docs/hazards.md lists: a table of scenario, tests and result (NUMBERS='R3 N1': only these)
 	@command -v chromium > /dev/null || build-aux/install-packages packages-browser

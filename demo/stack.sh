@@ -89,6 +89,7 @@ start_nginx() {
         -e "s|/usr/lib/nginx/modules/ngx_http_api_key_module.so|$APIKEY_BUILD/ngx_http_api_key_module.so|" \
         -e "s|redis://127.0.0.1:6379/0;|redis://127.0.0.1:$REDIS_PORT/0;|" \
         -e "s|unix:/run/apikeyd/apikeyd.sock|unix:$RUN/apikeyd.sock|" \
+        -e "s|/usr/share/nginx-api-key/dashboard/|$APIKEY_BUILD/dashboard/|" \
         -e "s|127.0.0.1:8080|127.0.0.1:$UPSTREAM_PORT|" \
         -e "s|listen  80;|listen  127.0.0.1:$NGINX_PORT;|" \
         -e "s|^http {|http {\n    client_body_temp_path $RUN/nginx/body; proxy_temp_path $RUN/nginx/proxy;\n    fastcgi_temp_path $RUN/nginx/fastcgi; uwsgi_temp_path $RUN/nginx/uwsgi; scgi_temp_path $RUN/nginx/scgi;|" \

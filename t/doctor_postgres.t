@@ -40,11 +40,17 @@ with Test() as t:
         broken(f"ALTER TABLE api_keys DISABLE TRIGGER {trigger}", f"ALTER TABLE api_keys ENABLE TRIGGER {trigger}",
                "postgres.triggers", "error", f"{trigger} of api_keys is disabled: changes are not announced",
                f"^ALTER TABLE api_keys ENABLE TRIGGER {trigger};")
+    for trigger in ("apikey_audit_rows", "apikey_audit_changes", "apikey_audit_emptied"):
+        broken(f"ALTER TABLE api_keys DISABLE TRIGGER {trigger}", f"ALTER TABLE api_keys ENABLE TRIGGER {trigger}",
+               "postgres.triggers", "error", f"{trigger} of api_keys is disabled: changes are not written into audit_log",
+               f"^ALTER TABLE api_keys ENABLE TRIGGER {trigger};$")
+    broken("ALTER TABLE audit_log DISABLE TRIGGER apikey_only_added", "ALTER TABLE audit_log ENABLE TRIGGER apikey_only_added",
+           "postgres.triggers", "error", "apikey_only_added of audit_log is disabled: what is written there can be changed", "^ALTER TABLE audit_log ENABLE TRIGGER")
     broken("ALTER TABLE api_keys ENABLE REPLICA TRIGGER apikey_updated", "ALTER TABLE api_keys ENABLE TRIGGER apikey_updated",
            "postgres.triggers", "error", "disabled", "ENABLE TRIGGER")
     broken("DROP TRIGGER apikey_emptied ON api_keys", MIGRATIONS,
            "postgres.triggers", "error", "apikey_emptied of api_keys is not there", "the files of db/migrations again with psql")
-    for table in ("api_keys", "apikey_schema", "usage_records", "usage_sources"):
+    for table in ("api_keys", "apikey_schema", "usage_records", "usage_sources", "audit_log", "idempotency_keys"):
         broken(f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY", f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
                "postgres.row_security", "error", f"row-level security of {table} is off",
                f"^ALTER TABLE {table} ENABLE ROW LEVEL SECURITY;$")
@@ -54,6 +60,8 @@ with Test() as t:
     for table in ("usage_records", "usage_sources"):
         broken(f"DROP POLICY apikeyd_serves ON {table}", f"CREATE POLICY apikeyd_serves ON {table} TO apikeyd USING (true) WITH CHECK (true)",
                "postgres.policies", "error", f"apikeyd_serves ON {table} is not there: usage is not applied", f"^CREATE POLICY .* ON {table} ")
+    broken("DROP POLICY apikeyd_reads ON audit_log", "CREATE POLICY apikeyd_reads ON audit_log FOR SELECT TO apikeyd USING (true)",
+           "postgres.policies", "error", "apikeyd_reads ON audit_log is not there: .*shows nothing", "^CREATE POLICY apikeyd_reads ON audit_log")
     broken("INSERT INTO apikey_schema VALUES (99)", "DELETE FROM apikey_schema WHERE version = 99", "postgres.schema", "error",
            "schema version 99, this program knows", "install the newer")
     broken("ALTER TABLE apikey_schema RENAME TO x", "ALTER TABLE x RENAME TO apikey_schema", "postgres.schema", "error",

@@ -29,7 +29,7 @@ const STATE: Record<State, string> = { active: "Active", soon: "Ends soon", expi
 
 // What a change answers, in a sentence.
 function force(done: InForce): string {
-  if (done.inForce) return `In force after ${done.milliseconds} ms.`;
+  if (done.inForce) return done.milliseconds < 1 ? "In force at once." : `In force after ${done.milliseconds} ms.`;
   return `Recorded; not confirmed everywhere yet. It takes effect within ${Math.ceil((done.bound ?? 0) / 1000)} seconds of the servers being back.`;
 }
 
@@ -305,7 +305,7 @@ function Made({ of, onClose }: { of: MadeKey; onClose: () => void }) {
     }
   };
   return (
-    <Dialog title="Here is your key" onClose={onClose} locked>
+    <Dialog title="Here is your key" onClose={onClose} locked wide>
       <div class="box warning" role="alert">
         <strong>Copy it now.</strong> It is shown this once and never again: only its fingerprint is stored.
       </div>

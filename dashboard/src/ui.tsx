@@ -178,7 +178,7 @@ export function Text({ children }: { children: string }) {
 // --- dialogs ---
 
 // A modal dialog of the browser's own: Escape closes it, and the focus goes back to where it was.
-export function Dialog({ title, onClose, locked, children }: { title: string; onClose: () => void; locked?: boolean; children: ComponentChildren }) {
+export function Dialog({ title, onClose, locked, wide, children }: { title: string; onClose: () => void; locked?: boolean; wide?: boolean; children: ComponentChildren }) {
   const dialog = useRef<HTMLDialogElement>(null);
   const heading = useId();
   useEffect(() => {
@@ -194,6 +194,7 @@ export function Dialog({ title, onClose, locked, children }: { title: string; on
   return (
     <dialog
       ref={dialog}
+      class={wide ? "wide" : undefined}
       aria-labelledby={heading}
       onCancel={(event) => {
         event.preventDefault();

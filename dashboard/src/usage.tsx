@@ -73,7 +73,9 @@ function Select({ title, value, options, onChange }: { title: string; value: str
   );
 }
 
-const nameOf = (group: Group): string => group.name ?? (group.group || "(none)");
+const IMPORTED = "00000000-0000-0000-0000-000000000000"; // the key of what was imported
+
+const nameOf = (group: Group): string => group.name ?? (group.group === IMPORTED ? "(imported)" : group.group || "(none)");
 
 export function Usage() {
   const session = useSession();

@@ -26,7 +26,8 @@ constexpr const char* kServer =
 // Those of ours that are there, for IN.
 const std::string kOurTables =
     "(to_regclass('api_keys'), to_regclass('apikey_schema'), to_regclass('usage_records'), "
-    "to_regclass('usage_sources'), to_regclass('conversations'), to_regclass('messages'))";
+    "to_regclass('usage_sources'), to_regclass('conversations'), to_regclass('messages'), "
+    "to_regclass('audit_log'), to_regclass('idempotency_keys'))";
 
 const std::string kTables =
     "SELECT relname, relrowsecurity FROM pg_class WHERE oid IN " + kOurTables + " ORDER BY relname COLLATE \"C\"";
@@ -36,7 +37,8 @@ const std::string kPolicies =
     kOurTables;
 
 constexpr const char* kTriggers =
-    "SELECT tgname, tgenabled FROM pg_trigger WHERE tgrelid = to_regclass('api_keys') AND NOT tgisinternal";
+    "SELECT tgname, tgenabled FROM pg_trigger "
+    "WHERE tgrelid IN (to_regclass('api_keys'), to_regclass('audit_log')) AND NOT tgisinternal";
 
 // The fourth column: owns a table of ours, or is a member of the role that does.
 const std::string kRoles =

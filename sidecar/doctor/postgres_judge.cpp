@@ -17,7 +17,7 @@ struct Policy {
     std::string_view lost;  // what is wrong without it
 };
 constexpr const char* kUsageWaits = "usage is not applied, and waits in Redis";
-constexpr std::array<Policy, 10> kPolicies = {{
+constexpr std::array<Policy, 13> kPolicies = {{
     {"apikeyd_reads ON api_keys", "CREATE POLICY apikeyd_reads ON api_keys FOR SELECT TO apikeyd USING (true);",
      "the role apikeyd sees no keys, and would remove all of them from Redis"},
     {"apikeyd_reads ON apikey_schema",
@@ -28,6 +28,10 @@ constexpr std::array<Policy, 10> kPolicies = {{
     {"apikey_user_imports ON usage_records", kMigrateAgain, "key holders cannot import usage"},
     {"apikey_user_own ON conversations", kMigrateAgain, "key holders see no conversations"},
     {"apikey_user_own ON messages", kMigrateAgain, "key holders see no messages"},
+    {"apikey_user_own ON idempotency_keys", kMigrateAgain, "key holders cannot send a request again"},
+    {"apikey_user_reads ON audit_log", kMigrateAgain, "key holders do not see what was done to their keys"},
+    {"apikeyd_reads ON audit_log", "CREATE POLICY apikeyd_reads ON audit_log FOR SELECT TO apikeyd USING (true);",
+     "`apikeyctl audit` shows nothing to the role apikeyd"},
     {"apikeyd_updates ON api_keys",
      "CREATE POLICY apikeyd_updates ON api_keys FOR UPDATE TO apikeyd USING (true) WITH CHECK (true);",
      "the role apikeyd does not move last_used_at"},
@@ -36,8 +40,23 @@ constexpr std::array<Policy, 10> kPolicies = {{
     {"apikeyd_serves ON usage_sources",
      "CREATE POLICY apikeyd_serves ON usage_sources TO apikeyd USING (true) WITH CHECK (true);", kUsageWaits},
 }};
-constexpr std::array<std::string_view, 3> kTriggers = {"apikey_inserted_or_deleted", "apikey_updated",
-                                                       "apikey_emptied"};
+
+struct NeededTrigger {
+    std::string_view name;
+    std::string_view table;
+    std::string_view lost;  // what is wrong without it
+};
+constexpr const char* kNotAnnounced = "changes are not announced, and come into force minutes later";
+constexpr const char* kNotWrittenDown = "changes are not written into audit_log";
+constexpr std::array<NeededTrigger, 7> kTriggers = {{
+    {"apikey_inserted_or_deleted", "api_keys", kNotAnnounced},
+    {"apikey_updated", "api_keys", kNotAnnounced},
+    {"apikey_emptied", "api_keys", kNotAnnounced},
+    {"apikey_audit_rows", "api_keys", kNotWrittenDown},
+    {"apikey_audit_changes", "api_keys", kNotWrittenDown},
+    {"apikey_audit_emptied", "api_keys", kNotWrittenDown},
+    {"apikey_only_added", "audit_log", "what is written there can be changed and deleted"},
+}};
 constexpr std::array<std::string_view, 2> kRoles = {"apikeyd", "apikey_user"};
 
 std::string operator+(std::string text, std::string_view more) {
@@ -119,22 +138,24 @@ void judge_policies(const std::vector<std::string>& present, Findings& findings)
 
 void judge_triggers(const std::vector<Trigger>& present, Findings& findings) {
     bool all = true;
-    for (const std::string_view name : kTriggers) {
+    for (const NeededTrigger& needed : kTriggers) {
         const auto trigger =
-            std::find_if(present.begin(), present.end(), [&](const Trigger& t) { return t.name == name; });
-        const std::string lost = ": changes are not announced, and come into force minutes later";
+            std::find_if(present.begin(), present.end(), [&](const Trigger& t) { return t.name == needed.name; });
+        const std::string which = std::string("the trigger ") + needed.name + " of " + needed.table;
+        const std::string lost = std::string(": ") + needed.lost;
         if (trigger == present.end()) {
-            findings.error("postgres.triggers", "the trigger " + name + " of api_keys is not there" + lost,
-                           kMigrateAgain);
+            findings.error("postgres.triggers", which + " is not there" + lost, kMigrateAgain);
         } else if (trigger->enabled == 'D' || trigger->enabled == 'R') {
-            findings.error("postgres.triggers", "the trigger " + name + " of api_keys is disabled" + lost,
-                           "ALTER TABLE api_keys ENABLE TRIGGER " + name + "; then `apikeyctl sync`");
+            std::string advice = std::string("ALTER TABLE ") + needed.table + " ENABLE TRIGGER " + needed.name + ";";
+            if (needed.lost == kNotAnnounced) advice += " then `apikeyctl sync`";
+            findings.error("postgres.triggers", which + " is disabled" + lost, advice);
         } else {
             continue;
         }
         all = false;
     }
-    if (all) findings.ok("postgres.triggers", "changes are announced: all triggers are there and enabled");
+    if (all)
+        findings.ok("postgres.triggers", "changes are announced and written down: all triggers are there and enabled");
 }
 
 void judge_roles(const std::vector<Role>& roles, bool is_member, Findings& findings) {

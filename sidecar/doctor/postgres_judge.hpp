@@ -34,7 +34,7 @@ struct Trigger {
     std::string name;
     char enabled = 'O';  // pg_trigger.tgenabled
 };
-// postgres.triggers: without them changes are not announced.
+// postgres.triggers: without them changes are not announced, or not written down.
 void judge_triggers(const std::vector<Trigger>& present, Findings& findings);
 
 struct Role {

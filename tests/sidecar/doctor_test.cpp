@@ -97,7 +97,9 @@ TEST(DoctorPostgres, Server) {
 
 TEST(DoctorPostgres, TriggersMustBeThereAndFire) {
     std::vector<Trigger> triggers = {
-        {"apikey_emptied", 'O'}, {"apikey_updated", 'A'}, {"apikey_inserted_or_deleted", 'O'}};
+        {"apikey_emptied", 'O'},       {"apikey_updated", 'A'},    {"apikey_inserted_or_deleted", 'O'},
+        {"apikey_audit_emptied", 'O'}, {"apikey_audit_rows", 'O'}, {"apikey_audit_changes", 'O'},
+        {"apikey_only_added", 'O'}};
     Findings good;
     judge_triggers(triggers, good);
     EXPECT_EQ(only(good).level, Level::ok);
@@ -110,7 +112,7 @@ TEST(DoctorPostgres, TriggersMustBeThereAndFire) {
     }
     Findings none;
     judge_triggers({}, none);
-    EXPECT_EQ(none.count(Level::error), 3U);
+    EXPECT_EQ(none.count(Level::error), 7U);
 }
 
 TEST(DoctorPostgres, RolesHaveNoMoreRightsThanTheyNeed) {
