@@ -19,7 +19,8 @@ void* setting_of(ngx_conf_t* cf, void** loc_conf, std::string_view directive) {
         for (const ngx_command_t* command = module.commands; command->name.len != 0; ++command) {
             if (view(command->name) != directive || command->conf != NGX_HTTP_LOC_CONF_OFFSET) continue;
             void* word = nullptr;
-            std::memcpy(&word, static_cast<const char*>(loc_conf[module.ctx_index]) + command->offset, sizeof word);
+            std::memcpy(static_cast<void*>(&word),
+                        static_cast<const char*>(loc_conf[module.ctx_index]) + command->offset, sizeof word);
             return word;
         }
     }

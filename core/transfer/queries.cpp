@@ -126,10 +126,15 @@ void read_page(Reader& reader, PageQuery& page) {
     page.after = read_text(reader, "after");
 }
 
-void require_place(Reader& reader, const PageQuery& page, bool is_one) {
-    if (page.after && !is_one)
+// Of a list whose places are all like this.
+Result<PageQuery> page_query(const QueryParameters& parameters, bool (*is_place)(std::string_view)) {
+    Reader reader(parameters);
+    PageQuery page;
+    read_page(reader, page);
+    if (page.after && !is_place(*page.after))
         reader.refuse(
             wrong({"after", *page.after}, "is no place in this list; write what the page before gave as next"));
+    return reader.finish(std::move(page), "limit and after");
 }
 
 // A name of the tz database: Europe/Paris, Etc/GMT+1. Postgres would take abbreviations and POSIX rules as well, which mean other
@@ -222,19 +227,11 @@ Result<ConversationListQuery> conversation_list_query(const QueryParameters& par
 }
 
 Result<PageQuery> key_page_query(const QueryParameters& parameters) {
-    Reader reader(parameters);
-    PageQuery page;
-    read_page(reader, page);
-    require_place(reader, page, page.after && is_uuid(*page.after));
-    return reader.finish(std::move(page), "limit and after");
+    return page_query(parameters, [](std::string_view place) { return is_uuid(place); });
 }
 
 Result<PageQuery> audit_page_query(const QueryParameters& parameters) {
-    Reader reader(parameters);
-    PageQuery page;
-    read_page(reader, page);
-    require_place(reader, page, page.after && parse_decimal(*page.after));
-    return reader.finish(std::move(page), "limit and after");
+    return page_query(parameters, [](std::string_view place) { return parse_decimal(place).has_value(); });
 }
 
 Result<ImportQuery> import_query(const QueryParameters& parameters) {

@@ -1,7 +1,7 @@
 // What was done to the keys: audit_log, as far as it is the holder's.
 import { type AuditEntry, listChanges } from "./api";
 import { time } from "./format";
-import { Empty, Shown, Text, Time, usePages } from "./ui";
+import { Empty, PagesTable, Shown, Text, Time, usePages } from "./ui";
 
 const ACTIONS: Record<string, string> = {
   created: "Created",
@@ -57,44 +57,26 @@ export function Activity() {
       </div>
       <Shown of={list} empty={(all) => all.length === 0 && <Empty title="Nothing yet" />}>
         {(all) => (
-          <>
-            <table class="cards">
-              <thead>
-                <tr>
-                  {["When", "What", "Key", "Who", "From", "Changes"].map((title) => (
-                    <th key={title} scope="col">
-                      {title}
-                    </th>
-                  ))}
-                </tr>
-              </thead>
-              <tbody>
-                {all.map((entry, index) => (
-                  <tr key={`${entry.at} ${index}`}>
-                    <td data-label="When">
-                      <Time iso={entry.at} none="" />
-                    </td>
-                    <th scope="row" data-label="What">
-                      {ACTIONS[entry.action] ?? entry.action}
-                    </th>
-                    <td data-label="Key">
-                      <Text>{entry.keyName ?? ""}</Text> {entry.keyPrefix && <code>{entry.keyPrefix}…</code>}
-                    </td>
-                    <td data-label="Who">{who(entry)}</td>
-                    <td data-label="From">{entry.address ?? <span class="quiet">–</span>}</td>
-                    <td data-label="Changes">
-                      <Changes of={entry} />
-                    </td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-            {list.more && (
-              <button type="button" class="more" onClick={list.loadMore}>
-                Show more
-              </button>
-            )}
-          </>
+          <PagesTable of={list} columns={["When", "What", "Key", "Who", "From", "Changes"]}>
+            {all.map((entry, index) => (
+              <tr key={`${entry.at} ${index}`}>
+                <td data-label="When">
+                  <Time iso={entry.at} none="" />
+                </td>
+                <th scope="row" data-label="What">
+                  {ACTIONS[entry.action] ?? entry.action}
+                </th>
+                <td data-label="Key">
+                  <Text>{entry.keyName ?? ""}</Text> {entry.keyPrefix && <code>{entry.keyPrefix}…</code>}
+                </td>
+                <td data-label="Who">{who(entry)}</td>
+                <td data-label="From">{entry.address ?? <span class="quiet">–</span>}</td>
+                <td data-label="Changes">
+                  <Changes of={entry} />
+                </td>
+              </tr>
+            ))}
+          </PagesTable>
         )}
       </Shown>
     </section>

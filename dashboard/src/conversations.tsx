@@ -4,7 +4,7 @@ import { useState } from "preact/hooks";
 import { type Conversation, type Query, listConversations } from "./api";
 import { number } from "./format";
 import { ExportButtons, ImportDialog } from "./transfer";
-import { Empty, Shown, Text, Time, usePages, useSession } from "./ui";
+import { Empty, PagesTable, Shown, Text, Time, usePages, useSession } from "./ui";
 
 export function Conversations() {
   const session = useSession();
@@ -36,47 +36,26 @@ export function Conversations() {
       </div>
       <Shown of={list} empty={(all) => all.length === 0 && <Empty title="No conversations">{days.from || days.to ? "None was created in these days." : "None is stored of you. What an export wrote can be imported."}</Empty>}>
         {(all) => (
-          <>
-            <table class="cards">
-              <thead>
-                <tr>
-                  {["Title", "Model", "Messages", "Created", "Changed"].map((title) => (
-                    <th key={title} scope="col">
-                      {title}
-                    </th>
-                  ))}
-                  <th scope="col">
-                    <span class="hidden">Actions</span>
-                  </th>
-                </tr>
-              </thead>
-              <tbody>
-                {all.map((one) => (
-                  <tr key={one.id}>
-                    <th scope="row" data-label="Title">
-                      <Text>{one.title || one.id}</Text>
-                    </th>
-                    <td data-label="Model">{one.model || <span class="quiet">none</span>}</td>
-                    <td data-label="Messages">{number(String(one.messages))}</td>
-                    <td data-label="Created">
-                      <Time iso={one.createdAt} none="" />
-                    </td>
-                    <td data-label="Changed">
-                      <Time iso={one.updatedAt} none="" />
-                    </td>
-                    <td class="buttons">
-                      <ExportButtons what="conversations" query={{ conversationId: one.id }} formats={["json"]} compact label={() => `Export ${one.title || one.id}`} />
-                    </td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-            {list.more && (
-              <button type="button" class="more" onClick={list.loadMore}>
-                Show more
-              </button>
-            )}
-          </>
+          <PagesTable of={list} columns={["Title", "Model", "Messages", "Created", "Changed"]} actions>
+            {all.map((one) => (
+              <tr key={one.id}>
+                <th scope="row" data-label="Title">
+                  <Text>{one.title || one.id}</Text>
+                </th>
+                <td data-label="Model">{one.model || <span class="quiet">none</span>}</td>
+                <td data-label="Messages">{number(String(one.messages))}</td>
+                <td data-label="Created">
+                  <Time iso={one.createdAt} none="" />
+                </td>
+                <td data-label="Changed">
+                  <Time iso={one.updatedAt} none="" />
+                </td>
+                <td class="buttons">
+                  <ExportButtons what="conversations" query={{ conversationId: one.id }} formats={["json"]} compact label={() => `Export ${one.title || one.id}`} />
+                </td>
+              </tr>
+            ))}
+          </PagesTable>
         )}
       </Shown>
       {importing && <ImportDialog what="conversations" onClose={() => setImporting(false)} onImported={list.reload} />}

@@ -3,7 +3,7 @@ import { useRef, useState } from "preact/hooks";
 
 import { type InForce, type Key, type MadeKey, createKey, listKeys, newIdempotencyKey, renameKey, revokeKey, rotateKey } from "./api";
 import { ago, date, time } from "./format";
-import { ActionForm, Dialog, Empty, Shown, Text, Time, usePages, useSession } from "./ui";
+import { ActionForm, Dialog, Empty, PagesTable, Shown, Text, Time, usePages, useSession } from "./ui";
 
 const KNOWN_SCOPES: [string, string][] = [
   ["keys:read", "see keys"],
@@ -66,32 +66,11 @@ export function Keys({ own }: { own: Key | null }) {
       </div>
       <Shown of={keys} empty={(all) => (all.length === 0 ? <Empty title="No keys yet">Create one to use the API.</Empty> : shown.length === 0 && <Empty title="No active keys" />)}>
         {() => (
-          <>
-            <table class="cards">
-              <thead>
-                <tr>
-                  {["Name", "Key", "Scopes", "Created", "Last used", "Expires", "State"].map((title) => (
-                    <th key={title} scope="col">
-                      {title}
-                    </th>
-                  ))}
-                  <th scope="col">
-                    <span class="hidden">Actions</span>
-                  </th>
-                </tr>
-              </thead>
-              <tbody>
-                {shown.map((key) => (
-                  <Row key={key.id} of={key} isOwn={key.id === own?.id} writes={writes} open={(what) => setDialog({ what, key })} />
-                ))}
-              </tbody>
-            </table>
-            {keys.more && (
-              <button type="button" class="more" onClick={keys.loadMore}>
-                Show more
-              </button>
-            )}
-          </>
+          <PagesTable of={keys} columns={["Name", "Key", "Scopes", "Created", "Last used", "Expires", "State"]} actions>
+            {shown.map((key) => (
+              <Row key={key.id} of={key} isOwn={key.id === own?.id} writes={writes} open={(what) => setDialog({ what, key })} />
+            ))}
+          </PagesTable>
         )}
       </Shown>
       {dialog?.what === "create" && (

@@ -111,6 +111,36 @@ export function Shown<T>({ of, empty, children }: { of: Loaded<T>; empty?: (data
   );
 }
 
+// A list as a table, which on a phone is a card for each row; its rows are `children`.
+export function PagesTable<T>({ of, columns, actions, children }: { of: Pages<T>; columns: string[]; actions?: boolean; children: ComponentChildren }) {
+  return (
+    <>
+      <table class="cards">
+        <thead>
+          <tr>
+            {columns.map((title) => (
+              <th key={title} scope="col">
+                {title}
+              </th>
+            ))}
+            {actions && (
+              <th scope="col">
+                <span class="hidden">Actions</span>
+              </th>
+            )}
+          </tr>
+        </thead>
+        <tbody>{children}</tbody>
+      </table>
+      {of.more && (
+        <button type="button" class="more" onClick={of.loadMore}>
+          Show more
+        </button>
+      )}
+    </>
+  );
+}
+
 export function Skeleton() {
   return (
     <div class="skeleton" role="status" aria-label="Loading">

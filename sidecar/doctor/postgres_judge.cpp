@@ -1,5 +1,7 @@
 #include "sidecar/doctor/postgres_judge.hpp"
 
+#include <spdlog/fmt/fmt.h>
+
 #include <algorithm>
 #include <array>
 
@@ -141,14 +143,13 @@ void judge_triggers(const std::vector<Trigger>& present, Findings& findings) {
     for (const NeededTrigger& needed : kTriggers) {
         const auto trigger =
             std::find_if(present.begin(), present.end(), [&](const Trigger& t) { return t.name == needed.name; });
-        const std::string which = std::string("the trigger ") + needed.name + " of " + needed.table;
-        const std::string lost = std::string(": ") + needed.lost;
+        const std::string which = fmt::format("the trigger {} of {}", needed.name, needed.table);
         if (trigger == present.end()) {
-            findings.error("postgres.triggers", which + " is not there" + lost, kMigrateAgain);
+            findings.error("postgres.triggers", fmt::format("{} is not there: {}", which, needed.lost), kMigrateAgain);
         } else if (trigger->enabled == 'D' || trigger->enabled == 'R') {
-            std::string advice = std::string("ALTER TABLE ") + needed.table + " ENABLE TRIGGER " + needed.name + ";";
-            if (needed.lost == kNotAnnounced) advice += " then `apikeyctl sync`";
-            findings.error("postgres.triggers", which + " is disabled" + lost, advice);
+            const std::string advice = fmt::format("ALTER TABLE {} ENABLE TRIGGER {};{}", needed.table, needed.name,
+                                                   needed.lost == kNotAnnounced ? " then `apikeyctl sync`" : "");
+            findings.error("postgres.triggers", fmt::format("{} is disabled: {}", which, needed.lost), advice);
         } else {
             continue;
         }

@@ -11,8 +11,9 @@ bool has(const std::vector<std::string>& scopes, const std::string& scope) {
     return std::find(scopes.begin(), scopes.end(), scope) != scopes.end();
 }
 
-bool may_everything(const KeyRights& rights) {
-    return !rights.scopes || has(*rights.scopes, "*");
+// What it is limited to; null: to nothing.
+const std::vector<std::string>* limits_of(const KeyRights& rights) {
+    return rights.scopes && !has(*rights.scopes, "*") ? &*rights.scopes : nullptr;
 }
 
 [[noreturn]] void refuse(const std::string& why) {
@@ -22,11 +23,12 @@ bool may_everything(const KeyRights& rights) {
 }  // namespace
 
 void require_within(const KeyRights& wanted, const KeyRights& own) {
-    if (!may_everything(own)) {
-        if (may_everything(wanted))
+    if (const auto* own_scopes = limits_of(own)) {
+        const auto* scopes = limits_of(wanted);
+        if (scopes == nullptr)
             refuse("The key that asks has scopes, so a key of its making needs scopes, too: some of the same.");
-        for (const std::string& scope : *wanted.scopes)
-            if (!has(*own.scopes, scope)) refuse("The key that asks has not the scope \"" + scope + "\" itself.");
+        for (const std::string& scope : *scopes)
+            if (!has(*own_scopes, scope)) refuse("The key that asks has not the scope \"" + scope + "\" itself.");
     }
     if (own.expires && (!wanted.expires || *wanted.expires > *own.expires))
         refuse("The key that asks expires, so a key of its making must expire no later.");

@@ -100,6 +100,11 @@ std::string request_text(const std::string& rotated, std::chrono::seconds overla
 KeyStore::KeyStore(Postgres& postgres, std::string key_prefix, Actor actor, std::optional<KeyHolder> holder)
     : postgres_(postgres), key_prefix_(std::move(key_prefix)), actor_(std::move(actor)), holder_(std::move(holder)) {}
 
+const KeyHolder& KeyStore::holder() const {
+    if (!holder_) throw std::logic_error("an operator has no keys of his own");
+    return *holder_;
+}
+
 // --- reading -------------------------------------------------------------------------------------------------------------
 
 std::vector<KeyRecord> KeyStore::list(const std::optional<std::string>& user) {
@@ -116,7 +121,7 @@ std::vector<KeyRecord> KeyStore::list(const std::optional<std::string>& user) {
 
 // A key without a time of its making comes last.
 std::optional<KeyPage> KeyStore::page(std::uint64_t limit, const std::optional<std::string>& after) {
-    const std::string& user = holder_.value().user;
+    const std::string& user = holder().user;
     UserSnapshot snapshot(postgres_, user, kLongestRead, Reading::sums);
     Postgres::Parameter made;
     if (after) {
@@ -143,7 +148,7 @@ std::optional<KeyPage> KeyStore::page(std::uint64_t limit, const std::optional<s
 }
 
 KeyRecord KeyStore::find(const std::string& id) {
-    const std::string& user = holder_.value().user;
+    const std::string& user = holder().user;
     if (!is_uuid(id)) throw no_such_key(id);
     UserSnapshot snapshot(postgres_, user, kLongestRead, Reading::sums);
     const std::string sql =

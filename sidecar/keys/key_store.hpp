@@ -66,6 +66,7 @@ class KeyStore {
         std::string hash;
     };
 
+    [[nodiscard]] const KeyHolder& holder() const;
     // Of a holder's key, or (an operator) of anybody's.
     Place find_place(const std::string& id);
     // From here on in the user's own name.

@@ -6,25 +6,8 @@ from . import places
 from .browser import Browser
 from .management import Management
 
-CONF = """
-%GLOBALS%
-worker_processes 2;
-events { }
-http {
-    %HTTP%
-    api_key_zone    keys:1m;
-    api_key_redis   %REDIS%;
-    api_key_sidecar %SIDECAR%;
-    api_key_cache valid=20s stale=10s;
-    api_key_usage_interval 100ms;
-    server {
-        listen 127.0.0.1:%PORT% reuseport;
-        location /          { api_key "test"; empty_gif; }
-        location = /metrics { api_key_metrics; }
-        location = /pid     { return 200 $pid; }
-        %MORE%
-    }
-}
+LOCATIONS = """
+        location / { api_key "test"; empty_gif; }
 """
 
 
@@ -40,7 +23,7 @@ class Dashboard(Management):
     """`with`: the browser ends with the block."""
 
     def __init__(self, t, more="", **options):
-        super().__init__(t, shipped_locations() + more, CONF, **options)
+        super().__init__(t, shipped_locations() + more, LOCATIONS, **options)
         self.nginx.wait_watching(2)
         self.browser = Browser(t.folder)
         self.url = f"http://127.0.0.1:{self.nginx.port}/dashboard/"

@@ -12,28 +12,31 @@ http {
     api_key_redis   %REDIS%;
     api_key_sidecar %SIDECAR%;
     api_key_cache   valid=20s stale=10s;
+    api_key_usage_interval 100ms;
     server {
         listen 127.0.0.1:%PORT% reuseport;
+        location = /metrics { api_key off; api_key_metrics; }
+        location = /pid     { api_key off; return 200 $pid; }
+        %LOCATIONS%
+    }
+}
+"""
+LOCATIONS = """
         api_key "test";
         location /              { empty_gif; }
         location /api/api-keys  { api_key_manage; }
-        location = /metrics     { api_key off; api_key_metrics; }
-        location = /pid         { api_key off; return 200 $pid; }
-        %MORE%
-    }
-}
 """
 API = "/api/api-keys"
 NOBODYS = "00000000-0000-4000-8000-000000000000"
 
 
 class Management:
-    """`more`: locations of nginx.conf; `redis`: what nginx and apikeyd connect to, else a Redis of its own."""
+    """`more`: locations beside (`locations`) the one of the API and one that needs a key."""
 
-    def __init__(self, t, more="", conf=CONF, redis=None, **settings):
-        self.t, self.pg, self.redis = t, t.postgres(), redis or t.redis()
+    def __init__(self, t, more="", locations=LOCATIONS, **settings):
+        self.t, self.pg, self.redis = t, t.postgres(), t.redis()
         self.apikeyd = t.apikeyd(self.pg.dsn.replace("user=postgres", "user=apikeyd"), self.redis, **settings)
-        self.nginx = t.nginx(conf, redis=self.redis, sidecar=self.apikeyd, more=more)
+        self.nginx = t.nginx(CONF.replace("%LOCATIONS%", locations + more), redis=self.redis, sidecar=self.apikeyd)
 
     def key(self, user, *scopes, expires=None, name="first"):
         """A key by the operator: its id and text."""
