@@ -43,11 +43,13 @@ struct SidecarConf {
     SidecarPeer* peer = nullptr;  // in the configuration's pool, like this
 };
 
-// A location in which api_key_user says who asks and no key is needed (identity_guard.cpp).
+struct LocationConf;
+
+// A location in which api_key_user says who asks (identity_guard.cpp).
 struct GuardedIdentity {
     void** loc_conf;
     void** srv_conf;
-    ngx_str_t content_in;
+    const LocationConf* conf;
 };
 
 struct MainConf {
@@ -124,11 +126,12 @@ struct LocationConf {
     usage::Label endpoint_label;           // where it takes no variables; in the configuration's pool
     usage::Label model_label;
     usage::Label no_model;
-    Content content;                    // what its content handler serves; not inherited
+    Content content;                    // what its content handler serves; inherited by its if and limit_except alone
     const ManageScopes* manage;         // of api_key_manage, in the configuration's pool
     ngx_str_t content_in;               // the file and line of that directive, for messages
     ngx_http_upstream_conf_t* sidecar;  // how it asks apikeyd
     ngx_http_complex_value_t* user;     // api_key_user, null: $api_key_user
+    bool names_remote_user;             // $remote_user is in it
     ngx_str_t metrics_in;               // the file and line of api_key_metrics, for messages; empty: none
     // The values of WWW-Authenticate that this location may send, made when nginx.conf is read.
     ngx_str_t challenge_missing;

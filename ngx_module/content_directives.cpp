@@ -1,6 +1,7 @@
 #include "ngx_module/content_directives.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <string>
 
 #include "core/problem.hpp"
@@ -46,24 +47,39 @@ std::string_view scope_of(Content content) noexcept {
     return {};
 }
 
-char* set_content(ngx_conf_t* cf, LocationConf& location, Content content, ngx_http_handler_pt handler) {
+ngx_http_handler_pt handler_of(Content content) noexcept {
+    switch (content) {
+        case Content::none: break;
+        case Content::export_usage:
+        case Content::export_conversations: return export_handler;
+        case Content::import_usage:
+        case Content::import_conversations: return import_handler;
+        case Content::manage: return manage_handler;
+    }
+    return nullptr;
+}
+
+ngx_http_core_loc_conf_t& core_conf(ngx_conf_t* cf) noexcept {
+    return *static_cast<ngx_http_core_loc_conf_t*>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
+}
+
+char* set_content(ngx_conf_t* cf, LocationConf& location, Content content) {
     if (location.content != Content::none)
         return wrong(cf, std::string(directive_of(content)) + ": this location has " + directive_of(location.content) +
                              " already; use one location for each");
     location.content = content;
     location.content_in = this_line(cf);
-    auto& core = *static_cast<ngx_http_core_loc_conf_t*>(ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module));
-    core.handler = handler;
+    core_conf(cf).handler = handler_of(content);
     return NGX_CONF_OK;
 }
 
-char* set_transfer(ngx_conf_t* cf, LocationConf& location, const char* directive, Content usage, Content conversations,
-                   ngx_http_handler_pt handler) {
+char* set_transfer(ngx_conf_t* cf, LocationConf& location, const char* directive, Content usage,
+                   Content conversations) {
     const std::string_view what = argument(cf, 1);
     if (what != "usage" && what != "conversations")
         return wrong(cf, "unknown word \"" + std::string(what) + "\" of " + directive + "; write " + directive +
                              " usage; or conversations;");
-    return set_content(cf, location, what == "usage" ? usage : conversations, handler);
+    return set_content(cf, location, what == "usage" ? usage : conversations);
 }
 
 char* without_identity(ngx_conf_t* cf, const LocationConf& conf) {
@@ -71,6 +87,19 @@ char* without_identity(ngx_conf_t* cf, const LocationConf& conf) {
                   "\"%s\" does not know for whom; write \"api_key realm;\" or \"api_key_user value;\" beside it in %V",
                   directive_of(conf.content), &conf.content_in);
     return static_cast<char*>(NGX_CONF_ERROR);
+}
+
+// Whether a value of nginx.conf has $name or ${name} in it.
+bool names_variable(std::string_view value, std::string_view name) {
+    for (std::size_t at = value.find('$'); at != std::string_view::npos; at = value.find('$', at + 1)) {
+        std::string_view rest = value.substr(at + 1);
+        if (rest.starts_with('{')) rest.remove_prefix(1);
+        if (!rest.starts_with(name)) continue;
+        rest.remove_prefix(name.size());
+        const auto goes_on = [](char c) { return c == '_' || std::isalnum(static_cast<unsigned char>(c)) != 0; };
+        if (rest.empty() || !goes_on(rest.front())) return true;
+    }
+    return false;
 }
 
 // A list of its own. `scope`: empty: none more.
@@ -96,20 +125,20 @@ const ManageScopes* make_manage_scopes(ngx_conf_t* cf, const LocationConf& conf)
 char* set_export(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
     return guarded(cf, "api_key_export", [&] {
         return set_transfer(cf, *static_cast<LocationConf*>(conf), "api_key_export", Content::export_usage,
-                            Content::export_conversations, export_handler);
+                            Content::export_conversations);
     });
 }
 
 char* set_import(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
     return guarded(cf, "api_key_import", [&] {
         return set_transfer(cf, *static_cast<LocationConf*>(conf), "api_key_import", Content::import_usage,
-                            Content::import_conversations, import_handler);
+                            Content::import_conversations);
     });
 }
 
 char* set_manage(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
     return guarded(cf, "api_key_manage",
-                   [&] { return set_content(cf, *static_cast<LocationConf*>(conf), Content::manage, manage_handler); });
+                   [&] { return set_content(cf, *static_cast<LocationConf*>(conf), Content::manage); });
 }
 
 char* set_content_user(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
@@ -118,9 +147,18 @@ char* set_content_user(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
     return guarded(cf, "api_key_user", [&]() -> char* {
         if (argument(cf, 1).empty())
             return wrong(cf, "api_key_user takes who asks, for example api_key_user $remote_user;");
+        location.names_remote_user = names_variable(argument(cf, 1), "remote_user");
         location.user = compile_value(cf, 1);
         return location.user != nullptr ? NGX_CONF_OK : static_cast<char*>(NGX_CONF_ERROR);
     });
+}
+
+void inherit_content(ngx_conf_t* cf, LocationConf& conf, const LocationConf& above) noexcept {
+    ngx_http_core_loc_conf_t& core = core_conf(cf);
+    if (core.noname == 0 || conf.content != Content::none) return;
+    conf.content = above.content;
+    conf.content_in = above.content_in;
+    if (core.lmt_excpt != 0 && core.handler == nullptr) core.handler = handler_of(conf.content);
 }
 
 char* finish_content(ngx_conf_t* cf, LocationConf& conf) {
@@ -128,7 +166,7 @@ char* finish_content(ngx_conf_t* cf, LocationConf& conf) {
     if (conf.enabled == 0 && conf.user == nullptr) return without_identity(cf, conf);
     conf.required = with_scope(cf, conf.required, scope_of(conf.content));
     if (conf.content == Content::manage) conf.manage = make_manage_scopes(cf, conf);
-    if (conf.enabled == 0) guard_identity(cf, conf);
+    if (conf.user != nullptr) guard_identity(cf, conf);
     conf.sidecar = make_sidecar_upstream(cf, main_conf(cf).sidecar->peer->upstream(), is_import(conf.content));
     if (conf.enabled == 0) {
         conf.challenge_missing = copied_or_throw(cf->pool, challenge(kOwnRealm, Verdict::missing, {}));

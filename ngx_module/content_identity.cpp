@@ -43,9 +43,10 @@ bool is_early(ngx_http_request_t* r) {
 #endif
 }
 
-// A key that a page has put into a header itself is none that the browser adds for anybody.
-bool browser_adds_identity(const LocationConf& conf, const Question& question) {
-    if (question.key_id.empty()) return true;
+// A key that a page has put into a header itself is none that the browser adds for anybody. Whom api_key_user names may come from a password
+// all the same, where a key is there as well.
+bool browser_adds_identity(const LocationConf& conf) {
+    if (conf.user != nullptr) return true;
     return conf.sources != nullptr && std::any_of(conf.sources->begin(), conf.sources->end(), [](const Source& source) {
                return source.place == Source::Place::cookie;
            });
@@ -67,9 +68,14 @@ bool is_cross_site(ngx_http_request_t* r) {
 Answered identify(ngx_http_request_t* r, const LocationConf& conf, const NeededScopes& needed, Question& question) {
     const RequestCtx* ctx = find_ctx(r);
     const Verdict verdict = judge_key(ctx, *needed.scopes);
-    if (verdict == Verdict::valid) question.key_id = ctx->facts.id();
-    if (verdict != Verdict::valid && (verdict != Verdict::missing || conf.user == nullptr))
+    // nginx asks no subrequest for a password, nor for anything else that api_key_user may name.
+    const bool others_were_asked = conf.user != nullptr && r == r->main;
+    if (verdict != Verdict::valid && (verdict != Verdict::missing || !others_were_asked))
         return refuse_as(r, conf, needed, verdict);
+    if (verdict == Verdict::valid) {
+        question.key_id = ctx->facts.id();
+        question.key_user = ctx->facts.user();
+    }
     if (conf.user == nullptr) {
         question.user = ctx->facts.user();
         return std::nullopt;
@@ -83,11 +89,11 @@ Answered identify(ngx_http_request_t* r, const LocationConf& conf, const NeededS
                         "The identity that this site has established is no text without control characters.");
 }
 
-Answered refuse_unwanted(ngx_http_request_t* r, const LocationConf& conf, const Question& question) {
+Answered refuse_unwanted(ngx_http_request_t* r, const LocationConf& conf) {
     if (is_early(r))
         return send_problem(r, kTooEarly,
                             "A change is not taken from early data, which may be sent again. Send it again.");
-    if (browser_adds_identity(conf, question) && is_cross_site(r))
+    if (browser_adds_identity(conf) && is_cross_site(r))
         return send_problem(r, kCrossSite, "A page of another site has sent this; it was not taken.");
     return std::nullopt;
 }

@@ -13,6 +13,6 @@ Answered identify(ngx_http_request_t* r, const LocationConf& conf, const NeededS
 // Of a request that is to change something, and is identified: refuses what its sender may not have meant. That is early data, which
 // somebody may send again (RFC 8470), and what a page of another site makes a browser send, where the browser adds the identity by itself
 // (a cookie, a password, a certificate).
-Answered refuse_unwanted(ngx_http_request_t* r, const LocationConf& conf, const Question& question);
+Answered refuse_unwanted(ngx_http_request_t* r, const LocationConf& conf);
 
 }  // namespace apikey::ngx

@@ -15,6 +15,8 @@ namespace apikey::ngx {
 namespace {
 
 constexpr ContentProblem kBadField{NGX_HTTP_BAD_REQUEST, "invalid_header", "Invalid header field"};
+constexpr ContentProblem kTooLarge{NGX_HTTP_REQUEST_ENTITY_TOO_LARGE, "too_large", "Too large"};
+static_assert(sidecar::kMostKeyRequestBytes == 65536, "the message below says so");
 constexpr std::size_t kMostIdempotencyBytes = 255;
 
 enum class Place : std::uint8_t { all, one, rotation, changes, me, nowhere };
@@ -90,6 +92,8 @@ Answered read_body_fields(ngx_http_request_t* r, const Operation& operation, Que
     if (may_have_body(r) && !equal_ignoring_case(media_type_of(r), "application/json"))
         return send_problem(r, kMediaType, "The body must be Content-Type application/json, in UTF-8.");
     question.body_bytes = declared_length(r);
+    if (question.body_bytes.value_or(0) > static_cast<off_t>(sidecar::kMostKeyRequestBytes))
+        return send_problem(r, kTooLarge, "The body of a request about keys has at most 65536 bytes.");
     const auto keys = fields_of(r, "Idempotency-Key");
     if (keys.empty() || operation.method != NGX_HTTP_POST) return std::nullopt;
     if (keys.size() > 1 || !is_idempotency_key(keys.front()))
@@ -127,7 +131,7 @@ Answered check_manage(ngx_http_request_t* r, const LocationConf& conf, ContentRe
     if (const Answered answered = identify(r, conf, needed, question)) return answered;
     if (is_none) return no_such_path(r);
     if (operation->changes()) {
-        if (const Answered answered = refuse_unwanted(r, conf, question)) return answered;
+        if (const Answered answered = refuse_unwanted(r, conf)) return answered;
     }
     if (!target.id.empty() && !is_uuid(target.id)) return send_problem(r, kNotFound, "There is no key of this id.");
     question.method = operation->word;
@@ -140,7 +144,7 @@ Answered check_manage(ngx_http_request_t* r, const LocationConf& conf, ContentRe
         return send_problem(r, kBadParameter, read.error());
     if (!target.id.empty()) question.parameters.push_back({"id", std::string(target.id)});
     question.address = view(r->connection->addr_text);
-    question.tells_bound = operation->changes();
+    question.changes_keys = operation->changes();
     out = write_request(r, question);
     return std::nullopt;
 }

@@ -51,7 +51,7 @@ std::optional<std::string_view> suffix_of(ngx_http_request_t* r) {
 #if (NGX_PCRE)
     if (core.regex != nullptr) return std::string_view{};
 #endif
-    if (core.named != 0 || core.exact_match != 0 || core.noname != 0) return std::string_view{};
+    if (core.named != 0 || core.exact_match != 0) return std::string_view{};
     std::string_view base = view(core.name);
     std::string_view path = view(r->uri);
     if (!path.starts_with(base)) return std::string_view{};  // the request came here in another way
@@ -126,13 +126,14 @@ ContentRequest write_request(ngx_http_request_t* r, const Question& question) {
     append_text(head, sidecar::kSecretField, main_conf(r).sidecar->secret);
     append_text(head, sidecar::kUserField, question.user);
     append_text(head, sidecar::kKeyField, question.key_id);
+    if (question.changes_keys) append_text(head, sidecar::kKeyUserField, question.key_user);
     append_text(head, sidecar::kAddressField, question.address);
     append_text(head, sidecar::kIdempotencyField, question.idempotency_key);
-    if (question.tells_bound) append_field(head, sidecar::kBoundField, std::to_string(main_conf(r).longest_cached));
+    if (question.changes_keys) append_field(head, sidecar::kBoundField, std::to_string(main_conf(r).longest_cached));
     if (question.has_body) append_field(head, "Transfer-Encoding", "chunked");
     if (question.body_bytes) append_field(head, sidecar::kLengthField, std::to_string(*question.body_bytes));
     head.append("\r\n");
-    ContentRequest request{copied_or_throw(r->pool, head), {0, nullptr}, question.has_body};
+    ContentRequest request{copied_or_throw(r->pool, head), {0, nullptr}, question.has_body, question.streams_body};
     if (!question.filename.empty())
         request.filename = copied_or_throw(r->pool, "attachment; filename=\"" + question.filename + "\"");
     return request;

@@ -27,12 +27,14 @@ struct Question {
     std::string_view path;
     QueryParameters parameters;
     std::string user;
-    std::string_view key_id;          // empty: no key was used
-    std::string_view address;         // the client's; empty: it is not told
-    std::string idempotency_key;      // empty: none
-    bool tells_bound = false;         // how long nginx may go by what it has cached
+    std::string_view key_id;      // empty: no key was used
+    std::string_view key_user;    // whose it is
+    std::string_view address;     // the client's; empty: it is not told
+    std::string idempotency_key;  // empty: none
+    bool changes_keys = false;    // then whose the key is goes along, and how long nginx may go by what it has cached
     std::optional<off_t> body_bytes;  // where the client says
     bool has_body = false;
+    bool streams_body = false;  // it goes on as it comes; else when it is there
     std::string filename;
 };
 

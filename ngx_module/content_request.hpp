@@ -19,6 +19,7 @@ struct ContentRequest {
     ngx_str_t head;      // of the request to apikeyd, with the empty line; in the request's pool
     ngx_str_t filename;  // under which the answer is to be saved; empty: none. Likewise
     bool has_body;       // the client's goes to apikeyd
+    bool streams_body;   // as it comes; else when all of it is there, so that a slow client holds nothing of apikeyd
 };
 
 // What the content handler is to return, where the request is answered or refused by that.

@@ -106,9 +106,10 @@ Answered check_import(ngx_http_request_t* r, const LocationConf& conf, ContentRe
     Question question;
     question.method = "POST";
     question.has_body = true;
+    question.streams_body = true;
     if (r->method != NGX_HTTP_POST) return not_allowed(r, "POST", "Imports are sent with POST.");
     if (const Answered answered = identify(r, conf, needed(conf), question)) return answered;
-    if (const Answered answered = refuse_unwanted(r, conf, question)) return answered;
+    if (const Answered answered = refuse_unwanted(r, conf)) return answered;
     const auto suffix = suffix_of(r);
     if (!suffix || !suffix->empty()) return no_such_path(r);
     if (is_encoded(r))

@@ -191,7 +191,11 @@ char* merge_location_conf(ngx_conf_t* cf, void* parent, void* child) noexcept {
     const MainConf& main = main_conf(cf);
     if (conf.metrics_in.data != nullptr && main.zone == nullptr)
         return without_zone(cf, "api_key_metrics", conf.metrics_in);
-    if (conf.user == nullptr) conf.user = above.user;
+    if (conf.user == nullptr) {
+        conf.user = above.user;
+        conf.names_remote_user = above.names_remote_user;
+    }
+    inherit_content(cf, conf, above);
     return guarded(cf, "api_key", [&]() -> char* {
         if (char* failed = finish_content(cf, conf); failed != NGX_CONF_OK) return failed;
         return conf.enabled == 0 ? NGX_CONF_OK : finish_location(cf, conf);

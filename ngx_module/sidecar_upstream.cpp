@@ -238,7 +238,7 @@ ngx_int_t ask_sidecar(ngx_http_request_t* r, const LocationConf& conf, const Con
     u.input_filter_init = begin_body;
     u.buffering = 1;
     r->state = 0;
-    if (request.has_body) r->request_body_no_buffering = 1;
+    if (request.streams_body) r->request_body_no_buffering = 1;
     const ngx_int_t rc = ngx_http_read_client_request_body(r, ngx_http_upstream_init);
     return rc >= NGX_HTTP_SPECIAL_RESPONSE ? rc : NGX_DONE;
 }

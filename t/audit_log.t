@@ -58,6 +58,11 @@ with Test() as t:
     status, _, error = m.apikeyd.ctl("audit", "--limit", "0", status=None)
     t.is_(status, 2, "a wrong limit")
 
+    # --- an application's own rows ---
+    m.pg.sql("ALTER TABLE api_keys ADD COLUMN extra json; INSERT INTO api_keys (user_id, name, key_hash, prefix, extra) VALUES ('carol', 'app', repeat('1', 64), 'ia_', '{\"a\": \"\\u0000\"}')")
+    m.pg.sql("ALTER TABLE api_keys ALTER COLUMN is_active DROP NOT NULL; UPDATE api_keys SET is_active = NULL WHERE name = 'app'; UPDATE api_keys SET is_active = true WHERE name = 'app'; DELETE FROM api_keys WHERE name = 'app'")
+    t.is_([row[2] for row in m.audit("user_id = 'carol'")], ["created", "revoked", "restored", "deleted"], "whatever else is in the table")
+
     # --- it stays ---
     rows = m.pg.value("SELECT count(*) FROM audit_log")
     for role in ("", "SET ROLE apikeyd; ", "SET ROLE apikey_user; "):

@@ -161,7 +161,11 @@ LOCATION_MISTAKES = [                      # (line in location { }, what the mes
     ("api_key_manage;", r'"api_key_manage" does not know for whom; write "api_key realm;" or "api_key_user value;" beside it'),
     ("api_key_manage on;", r"invalid number of arguments"),
     *((f"{rule} api_key_user a; api_key_manage;", r'"api_key_user" says for whom clients act, but nothing here keeps them from being anybody; write auth_basic')
-      for rule in ("", "auth_basic off;", "auth_request off;", "satisfy any;")),
+      for rule in ("", "auth_basic off;", "auth_request off;")),
+    *((f"{rule} api_key a; api_key_user {value}; api_key_manage;", r'"api_key_user" names \$remote_user, which is whatever the client says where no password is asked for; write auth_basic')
+      for rule in ("", "auth_basic off;", "allow all;") for value in ("$remote_user", "x-${remote_user}", "$remote_user@example.com")),
+    ("satisfy any; auth_basic a; auth_basic_user_file %F%; api_key a; api_key_user $remote_user; api_key_export usage;", r'"api_key_user" does not go with "satisfy any"'),
+    ("satisfy any; allow all; api_key_user $remote_addr; api_key_manage;", r'"api_key_user" does not go with "satisfy any"'),
     ("api_key_user a; api_key_user b;", r'"api_key_user" directive is duplicate'),
     ('api_key_user "";', r"api_key_user takes who asks, for example api_key_user \$remote_user;"),
     ("api_key_user $;", r"invalid variable name"),

@@ -29,6 +29,7 @@ http {
         location /any-key/     { satisfy any; deny all; api_key "test"; api_key_export usage; }
         location /basic/       { auth_basic "test"; auth_basic_user_file %DIR%/users; api_key_user $remote_user; api_key_export usage;
                                  location /basic/nested/ { api_key_export conversations; } }
+        location /ssi-own/     { auth_basic off; ssi on; alias %DIR%/html/own/; }
         location /named/       { allow all; api_key_user $arg_who; api_key_export usage; }
         location /both/        { api_key "test"; api_key_user "x-$api_key_user"; api_key_export usage; }
         location /redirected/  { api_key "test"; error_page 418 = /export/; return 418; }
@@ -45,6 +46,9 @@ with Test() as t:
     os.makedirs(f"{nginx.folder}/html/open")
     with open(f"{nginx.folder}/html/open/page", "w", encoding="ascii") as file:
         file.write('<!--#include virtual="/export/" -->')
+    os.makedirs(f"{nginx.folder}/html/own")
+    with open(f"{nginx.folder}/html/own/page", "w", encoding="ascii") as file:
+        file.write('<!--#include virtual="/basic/" -->')
     with open(f"{nginx.folder}/users", "w", encoding="ascii") as file:
         file.write("carol:{PLAIN}secret\n")
     nginx.start()
@@ -94,6 +98,8 @@ with Test() as t:
     asks("/basic/", "carol", None, headers=carol)
     asks("/basic/nested/", "carol", None, headers=carol)
     asks_nothing("/basic/", 401)
+    for who in (carol, {"Authorization": "Basic Y2Fyb2w6d3Jvbmc="}):         # nginx asks a subrequest for no password
+        t.unlike(asks_nothing("/ssi-own/page", 200, headers=who).text, r"\(data\)", "api_key_user names nobody for a subrequest")
     asks("/both/", "x-alice", alice.id, alice)
     asks_nothing("/both/", 403, poor)
     r = asks_nothing("/named/", 401)

@@ -4,6 +4,7 @@
 # Hazards: C6, V5
 
 import subprocess
+import time
 
 from lib.apikeytest import Test, wait_for
 from lib.apikeytest.dashboard import Dashboard
@@ -51,8 +52,9 @@ with Test(limit=240) as t, Dashboard(t) as m:
     tab.click("role=button[name='Copy']")
     t.ok(tab.shows("text=Copied."), "a button copies it")
     t.is_(tab.evaluate("navigator.clipboard.readText()"), tab.inputValue("#made"), "whole")
-    tab("keyboard.press", "Escape")
-    t.ok(tab.isVisible("#made"), "Escape does not take it away")
+    for _ in range(4):
+        tab("keyboard.press", "Escape")
+    t.ok(tab.isVisible("#made") and tab.evaluate("document.querySelector('dialog').matches(':modal')"), "Escape does not take it away, however often")
     laptop = made_key(tab)
     text = tab.text(row("laptop"))
     t.like(text, r"chat:write(.|\n)*Never used(.|\n)*in (2|3) months(.|\n)*Active", "the list has it")
@@ -95,6 +97,34 @@ with Test(limit=240) as t, Dashboard(t) as m:
     t.ok(tab.shows("role=status >> text=“desk” is revoked. In force"), "revoked")
     t.is_(curl(turned), 401, "the next request is refused")
     t.ok(tab.shows(f"tr:has-text('{turned[:12]}') >> text=Revoked"), "which the list says")
+
+    # --- an answer that is lost ---
+    tab.click("role=button[name='Create key']")
+    tab.fill("#name", "lost")
+    tab.selectOption("#lives", "30")
+    tab.drop("**/api/api-keys", "POST")
+    tab.click("dialog >> role=button[name='Create key']")
+    t.ok(tab.shows("dialog >> text=The server cannot be reached"), "an answer that does not come")
+    wait_for(lambda: m.pg.value("SELECT count(*) FROM api_keys WHERE name = 'lost'") == "1", 5)
+    time.sleep(1.1)                                      # another second
+    tab.click("dialog >> role=button[name='Create key']")
+    lost = made_key(tab)
+    t.is_((m.pg.value("SELECT count(*) FROM api_keys WHERE name = 'lost'"), curl(lost)), ("1", 200), "asked for again it is made once, and works")
+
+    # --- the key of the session ---
+    _, second = m.key("alice", name="second")
+    own = m.signed_in(second)
+    own.click("role=button[name='Rotate second']")
+    own.selectOption("#overlap", "0s")
+    own.click("role=button[name='Make the new key']")
+    turned = made_key(own)
+    own.click("role=button[name='Refresh']")
+    t.ok(own.shows(f"tr:has-text('{turned[:12]}') >> text=this session"), "the session goes on with the key that replaced its own")
+    own.click(f"tr:has-text('{turned[:12]}') >> role=button[name='Revoke second']")
+    t.ok(own.shows("dialog >> text=You are signed in with this key"), "revoking that is asked about")
+    own.click("role=button[name='Revoke it']")
+    t.ok(own.shows("#key"), "and ends the session")
+    own.close()
 
     # --- two tabs ---
     m.made(alice, "contested")

@@ -13,6 +13,7 @@ MORE = """
         location /own/     { api_key off; auth_basic "test"; auth_basic_user_file %DIR%/users; api_key_user $remote_user; api_key_manage; }
         location /import/  { api_key off; auth_basic "test"; auth_basic_user_file %DIR%/users; api_key_user $remote_user; api_key_import usage; }
         location /cookie/  { api_key_source bearer cookie:key; api_key_manage; }
+        location /both/    { auth_basic "test"; auth_basic_user_file %DIR%/users; api_key_source arg:key; api_key_user $remote_user; api_key_manage; }
         location /mapped/  { api_key_user "tenant-$api_key_user"; api_key_manage; }
 """
 
@@ -54,6 +55,9 @@ with Test() as t:
     for elsewhere in evil:
         t.is_(m.ask("POST", "", alice, {"name": "n"}, elsewhere).status, 201, f"a key is sent by whoever has it: {elsewhere}")
 
+    r = m.ask("POST", f"/both/?key={alice}", None, {"name": "planted"}, basic | evil[0])
+    t.is_((r.status, r.code), (403, "cross_site_request"), "a key of the attacker's own beside her password changes nothing")
+    t.is_(m.ask("POST", f"/both/?key={alice}", None, {"name": "both"}, basic).status, 201, "as it does from here")
     limited = m.key("alice", "keys:write")[1]
     r = m.ask("POST", "/mapped/", alice, {"name": "there"})
     t.is_((r.status, m.pg.value("SELECT user_id FROM api_keys WHERE name = 'there'")), (201, "tenant-alice"), "a site that names its users otherwise")

@@ -51,6 +51,9 @@ with Test() as t:
     second = m.ask("POST", f"{old['id']}/rotate", alice, {"overlap": "1h"}, turn)
     t.is_((first.status, second.status, second.json["id"], count()), (201, 201, first.json["id"], before), "a rotation that is asked for twice is made once")
     t.is_(second.json["replaces"], first.json["replaces"], "and the old key ends when it was said to")
+    third = m.ask("POST", f"{old['id'].upper()}/rotate", alice, {"overlap": "3600s"}, turn)
+    t.is_((third.status, third.json.get("id")), (201, first.json["id"]), "however its id is written")
+    second = third
     t.is_([works(key) for key in (old["key"], secret(first), secret(second))], [True, False, True], "the old secret and the last one are good")
 
     # --- a client that leaves before it hears ---

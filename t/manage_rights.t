@@ -67,7 +67,11 @@ with Test() as t:
     gone_id, gone = m.key("alice")
     m.pg.sql(f"SET session_replication_role = replica; UPDATE api_keys SET is_active = false WHERE id = '{gone_id}'")     # no trigger tells anybody
     t.is_(m.ask("GET", "", gone).status, 200, "a key that nginx takes for good")
-    for path in ("", f"{weak['id']}/rotate"):
-        r = m.ask("POST", path, gone, {"name": "late"} if not path else None)
-        t.is_((r.status, r.code), (403, "exceeds_own_rights"), "has no more rights once it is revoked in Postgres")
-    t.is_(m.pg.value("SELECT count(*) FROM api_keys WHERE name = 'late'"), "0", "and makes no key")
+    held_id, held = m.key("alice", "keys:write", "keys:read")
+    given_id, given = m.key("alice")
+    m.pg.sql(f"SET session_replication_role = replica; UPDATE api_keys SET scopes = '{{keys:read}}' WHERE id = '{held_id}'; UPDATE api_keys SET user_id = 'bob' WHERE id = '{given_id}'")
+    for key, name in ((gone, "revoked"), (held, "limited"), (given, "given to another user")):
+        for method, path, body in (("POST", "", {"name": "late"}), ("POST", f"{weak['id']}/rotate", None), ("PATCH", strong["id"], {"name": "late"}), ("DELETE", strong["id"], None)):
+            r = m.ask(method, path, key, body)
+            t.is_((r.status, r.code), (403, "exceeds_own_rights"), f"{method}: a key changes nothing once it is {name} in Postgres")
+    t.is_(m.pg.sql(f"SELECT name, is_active FROM api_keys WHERE id = '{strong['id']}' OR name = 'late'"), [["strong", "t"]], "nothing was changed")

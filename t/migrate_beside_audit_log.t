@@ -3,7 +3,7 @@
 # what fits is kept. From then on the application's own changes of keys are written down there, whatever role makes them.
 # Hazards: V6
 
-from lib.apikeytest import Test, apikeyctl
+from lib.apikeytest import Test, apikeyctl, places
 
 THEIRS = "CREATE TABLE audit_log (id bigserial PRIMARY KEY, at timestamptz, message text); INSERT INTO audit_log (message) VALUES ('theirs')"
 FITTING = """CREATE TABLE audit_log (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, at timestamptz NOT NULL DEFAULT clock_timestamp(), user_id text, key_id uuid, key_name text,
@@ -27,8 +27,16 @@ with Test() as t:
 
     refused("an application's table", THEIRS, "public.audit_log is not the table", "user_id must be text", "ALTER TABLE public.audit_log RENAME TO")
     refused("no row-level security", FITTING.replace("ENABLE", "DISABLE"), "ALTER TABLE public.audit_log ENABLE ROW LEVEL SECURITY")
+    refused("no default", FITTING.replace("bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY", "bigint PRIMARY KEY"), "public.audit_log is not the table .*must have a default: id")
     refused("idempotency_keys", "CREATE TABLE idempotency_keys (key text PRIMARY KEY)", "public.idempotency_keys is not the table")
-    pg.sql("DROP TABLE idempotency_keys; " + FITTING)
+    pg.sql("DROP TABLE idempotency_keys; " + THEIRS)
+    try:
+        pg.sql((places.MIGRATIONS / "004_management.sql").read_text(encoding="utf-8"))
+    except RuntimeError as error:
+        t.like(str(error), "is not the table that apikeyd needs", "psql, which would go on after an error: refused, too")
+    t.is_(pg.sql("SELECT message FROM audit_log UNION ALL SELECT tgname FROM pg_trigger WHERE tgrelid = 'audit_log'::regclass UNION ALL SELECT max(version)::text FROM apikey_schema"),
+          [["theirs"], ["3"]], "and nothing of it is done")
+    pg.sql("DROP TABLE audit_log; " + FITTING)
     apikeyctl("migrate", "--postgres", pg.dsn)
     t.is_(pg.value("SELECT max(version) FROM apikey_schema"), "4", "one that fits, with a column more, is kept")
 

@@ -2,6 +2,7 @@
 // write_query() writes them. A client's own header fields are never part of it.
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 
 namespace apikey::sidecar {
@@ -23,6 +24,8 @@ inline constexpr std::string_view kSecretField =
     "Apikey-Secret";  // the first line of secret_file; absent where there is none
 inline constexpr std::string_view kUserField = "Apikey-User";  // in whose name; never empty
 inline constexpr std::string_view kKeyField = "Apikey-Key";    // the id of the key that was used; absent: none was
+inline constexpr std::string_view kKeyUserField =
+    "Apikey-Key-User";  // whose that key was when nginx verified it; likewise
 inline constexpr std::string_view kAddressField = "Apikey-Address";              // the client's; absent: none is known
 inline constexpr std::string_view kIdempotencyField = "Apikey-Idempotency-Key";  // of the client; absent: none
 
@@ -31,6 +34,9 @@ inline constexpr std::string_view kIdempotencyField = "Apikey-Idempotency-Key"; 
 inline constexpr std::string_view kLengthField = "Apikey-Length";
 // For changes of keys: how long, in milliseconds, nginx may go by what it has cached of a key (the longest valid= + stale=).
 inline constexpr std::string_view kBoundField = "Apikey-Bound";
+
+// Of a request about keys: no more is taken.
+inline constexpr std::uint64_t kMostKeyRequestBytes = std::uint64_t{64} * 1024;
 
 // apikeyd's answer to whoever lacks the secret. nginx passes on every other status with its body.
 inline constexpr int kSecretRefused = 401;

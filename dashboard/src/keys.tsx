@@ -48,6 +48,16 @@ export function Keys({ own }: { own: Key | null }) {
     session.say(message);
     keys.reload();
   };
+  const show = (key: MadeKey) => {
+    session.hold(true);
+    close();
+    setMade(key);
+    keys.reload();
+  };
+  const hide = () => {
+    setMade(undefined);
+    session.hold(false);
+  };
   const shown = (keys.data ?? []).filter((key) => !activeOnly || ["active", "soon"].includes(stateOf(key)));
   const writes = session.may("keys:write");
   return (
@@ -77,11 +87,7 @@ export function Keys({ own }: { own: Key | null }) {
         <Create
           own={own}
           onClose={close}
-          onMade={(key) => {
-            close();
-            setMade(key);
-            keys.reload();
-          }}
+          onMade={show}
         />
       )}
       {dialog?.what === "rename" && <Rename of={dialog.key!} onClose={close} onDone={done} />}
@@ -91,13 +97,12 @@ export function Keys({ own }: { own: Key | null }) {
           of={dialog.key!}
           onClose={close}
           onMade={(key) => {
-            close();
-            setMade(key);
-            keys.reload();
+            if (dialog.key!.id === own?.id) session.adopt(key);
+            show(key);
           }}
         />
       )}
-      {made && <Made of={made} onClose={() => setMade(undefined)} />}
+      {made && <Made of={made} onClose={hide} />}
     </section>
   );
 }
@@ -192,27 +197,29 @@ function textOf(form: HTMLFormElement, name: string): string {
   return String(new FormData(form).get(name) ?? "");
 }
 
+function expiryOf(lives: string, date: string, own: Key | null): string | null {
+  if (lives === "never") return null;
+  if (lives === "own") return own!.expiresAt;
+  if (lives === "custom") return date;
+  return new Date(Date.now() + Number(lives) * 86_400_000).toISOString().slice(0, 19) + "Z";
+}
+
 // A key may not make one that may do more, or lives longer: so the form begins within what this one may.
 function Create({ own, onClose, onMade }: { own: Key | null; onClose: () => void; onMade: (key: MadeKey) => void }) {
   const limits = own?.scopes && !own.scopes.includes("*") ? own.scopes : null;
   const [limited, setLimited] = useState(limits !== null);
   const [lives, setLives] = useState(own?.expiresAt ? "own" : "never");
   const box = useRef<HTMLDivElement>(null);
-  const idempotencyKey = useRef(newIdempotencyKey());
-  const sent = useRef("");
+  // Sent again after a lost answer it is the same request, to the second; changed, it is another one.
+  const sent = useRef({ form: "", idempotencyKey: "", expiresAt: null as string | null });
   const act = async () => {
     const form = box.current!.closest("form")!;
     const chosen = new FormData(form).getAll("scope").map(String);
     const more = textOf(form, "more").split(/[\s,]+/).filter(Boolean);
     const scopes = limited ? [...new Set([...chosen, ...more])] : null;
-    const days = Number(lives);
-    const expiresAt =
-      lives === "never" ? null : lives === "own" ? own!.expiresAt : lives === "custom" ? textOf(form, "date") : new Date(Date.now() + days * 86_400_000).toISOString().slice(0, 19) + "Z";
-    // Sent again after a lost answer it is the same request; changed, it is another one.
     const request = JSON.stringify([textOf(form, "name"), scopes, lives, textOf(form, "date")]);
-    if (sent.current && sent.current !== request) idempotencyKey.current = newIdempotencyKey();
-    sent.current = request;
-    onMade(await createKey(textOf(form, "name"), scopes, expiresAt, idempotencyKey.current));
+    if (sent.current.form !== request) sent.current = { form: request, idempotencyKey: newIdempotencyKey(), expiresAt: expiryOf(lives, textOf(form, "date"), own) };
+    onMade(await createKey(textOf(form, "name"), scopes, sent.current.expiresAt, sent.current.idempotencyKey));
   };
   const choices = limits ? limits.map((scope): [string, string] => [scope, KNOWN_SCOPES.find(([known]) => known === scope)?.[1] ?? ""]) : KNOWN_SCOPES;
   return (

@@ -1,13 +1,13 @@
 // The page: who is signed in, and which of the views is shown.
 import { render } from "preact";
-import { useCallback, useEffect, useMemo, useState } from "preact/hooks";
+import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import "./page.css";
 import { Activity } from "./activity";
 import { type Me, Problem } from "./api";
 import { Conversations } from "./conversations";
 import { Keys } from "./keys";
-import { SignIn, forgetKey, storedKey, whoIs } from "./session";
+import { SignIn, changeKey, forgetKey, storedKey, whoIs } from "./session";
 import { type Session, ProblemBox, SessionContext, Skeleton, Text, asProblem } from "./ui";
 import { Usage } from "./usage";
 
@@ -64,11 +64,11 @@ function Page() {
     case "out":
       return <SignIn ended={state.ended} onSignedIn={(me) => setState({ is: "in", me })} />;
     case "in":
-      return <SignedIn me={state.me} end={end} />;
+      return <SignedIn me={state.me} end={end} onChange={(me) => setState({ is: "in", me })} />;
   }
 }
 
-function SignedIn({ me, end }: { me: Me; end: (problem?: Problem) => void }) {
+function SignedIn({ me, end, onChange }: { me: Me; end: (problem?: Problem) => void; onChange: (me: Me) => void }) {
   const [view, setView] = useState(viewOf(location.hash));
   const [message, setMessage] = useState("");
   useEffect(() => {
@@ -76,14 +76,27 @@ function SignedIn({ me, end }: { me: Me; end: (problem?: Problem) => void }) {
     window.addEventListener("hashchange", follow);
     return () => window.removeEventListener("hashchange", follow);
   }, []);
+  const held = useRef<{ on: boolean; end?: Problem }>({ on: false });
   const session: Session = useMemo(() => {
     const scopes = me.key?.scopes;
     return {
       say: setMessage,
-      end,
+      end: (problem) => {
+        if (held.current.on) held.current.end = problem;
+        else end(problem);
+      },
+      hold: (on) => {
+        const { end: waits } = held.current;
+        held.current = { on };
+        if (!on && waits) end(waits);
+      },
+      adopt: (key) => {
+        changeKey(key.key);
+        onChange({ ...me, key });
+      },
       may: (scope) => !scopes || scopes.includes("*") || scopes.includes(scope),
     };
-  }, [me, end]);
+  }, [me, end, onChange]);
   useEffect(() => {
     if (!message) return;
     const timer = setTimeout(() => setMessage(""), 8000);

@@ -15,6 +15,12 @@ export function forgetKey(): void {
   useKey(null);
 }
 
+// From now on by this key; kept where the one before was.
+export function changeKey(key: string): void {
+  if (storedKey() !== null) sessionStorage.setItem(STORED, key);
+  useKey(key);
+}
+
 // Whom the page acts for, or why for nobody.
 export async function whoIs(key: string | null): Promise<Me> {
   useKey(key);

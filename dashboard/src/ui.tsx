@@ -3,7 +3,7 @@ import type { ComponentChildren } from "preact";
 import { createContext } from "preact";
 import { useCallback, useContext, useEffect, useId, useRef, useState } from "preact/hooks";
 
-import { Problem } from "./api";
+import { type MadeKey, Problem } from "./api";
 import { ago, time } from "./format";
 
 // --- the session, as far as the views need it ---
@@ -13,6 +13,10 @@ export interface Session {
   say: (message: string) => void;
   // A key that is refused ends the session.
   end: (problem: Problem) => void;
+  // But not while something is shown that is shown once.
+  hold: (on: boolean) => void;
+  // The key of this session was replaced by this one.
+  adopt: (key: MadeKey) => void;
   // Whether this key (or this site's identity) has a scope.
   may: (scope: string) => boolean;
 }
@@ -229,6 +233,12 @@ export function Dialog({ title, onClose, locked, wide, children }: { title: stri
       onCancel={(event) => {
         event.preventDefault();
         if (!locked) onClose();
+      }}
+      onClose={() => {
+        // A browser closes it at the second Escape, whatever is said to the first.
+        if (!dialog.current?.isConnected) return;
+        if (locked) dialog.current.showModal();
+        else onClose();
       }}
     >
       <h2 id={heading}>{title}</h2>

@@ -17,8 +17,8 @@ struct Actor {
 // A key holder who changes its own keys, and none of anybody else's.
 struct KeyHolder {
     std::string user;
-    std::string
-        key_id;  // the key that it was verified by, a uuid: what that may not do, it may not; empty: by other means
+    std::string key_id;           // the key that asks, a uuid: what that may not do, it may not; empty: none does
+    std::string key_user;         // whose that key was when it was verified
     std::string idempotency_key;  // of this request; empty: none
 };
 

@@ -22,6 +22,11 @@ const std::vector<std::string>* limits_of(const KeyRights& rights) {
 
 }  // namespace
 
+bool grants(const KeyRights& rights, const std::string& scope) {
+    const auto* scopes = limits_of(rights);
+    return scopes == nullptr || has(*scopes, scope);
+}
+
 void require_within(const KeyRights& wanted, const KeyRights& own) {
     if (const auto* own_scopes = limits_of(own)) {
         const auto* scopes = limits_of(wanted);

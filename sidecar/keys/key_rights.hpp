@@ -13,6 +13,9 @@ struct KeyRights {
     std::optional<std::int64_t> expires;             // unix seconds; nullopt: never
 };
 
+// Whether a key with these rights has this scope.
+bool grants(const KeyRights& rights, const std::string& scope);
+
 // Throws KeyRefused (exceeds_rights), which says what of `wanted` is too much for a key with `own` rights.
 void require_within(const KeyRights& wanted, const KeyRights& own);
 

@@ -19,6 +19,9 @@ namespace {
 
 using Why = KeyRefused::Why;
 
+// What a key must be allowed to change keys; nginx has asked for it, too (api_key_manage).
+constexpr const char* kNeededScope = "keys:write";
+
 // How long a holder waits for a list.
 constexpr std::chrono::seconds kLongestRead{10};
 
@@ -27,11 +30,12 @@ constexpr std::chrono::seconds kLongestRead{10};
 // What rights_of() reads.
 constexpr const char* kRights =
     "SELECT to_json(scopes)::text, CASE WHEN isfinite(expires_at) THEN floor(extract(epoch FROM expires_at))::bigint "
-    "END, " IS_ACTIVE " FROM api_keys WHERE id = $1::uuid ";
+    "END, " IS_ACTIVE ", user_id FROM api_keys WHERE id = $1::uuid ";
 
 struct RightsRow {
     KeyRights rights;
     bool active = false;
+    std::string user;
 };
 
 // Nothing: there is no such row.
@@ -46,6 +50,7 @@ std::optional<RightsRow> rights_of(const PgResult& result) {
         row.rights.expires = expires;
     }
     row.active = cell(result, 0, 2) == "t";
+    row.user = cell(result, 0, 3);
     return row;
 }
 
@@ -163,7 +168,7 @@ KeyRecord KeyStore::find(const std::string& id) {
 
 MadeKey KeyStore::create(const NewKey& key, Receipt receipt) {
     Transaction transaction(postgres_);
-    const auto own = own_rights();
+    const auto own = own_rights(Lock::yes);
     if (own) require_within(rights_of(key), *own);
     act_for(key.user, receipt);
     const std::string id = new_id(postgres_);
@@ -175,6 +180,7 @@ MadeKey KeyStore::create(const NewKey& key, Receipt receipt) {
 
 KeyRecord KeyStore::rename(const std::string& id, const std::string& name, Receipt receipt) {
     Transaction transaction(postgres_);
+    own_rights(Lock::no);
     const Place place = find_place(id);
     act_for(place.user, receipt);
     const PgResult result =
@@ -188,6 +194,7 @@ KeyRecord KeyStore::rename(const std::string& id, const std::string& name, Recei
 
 KeyRecord KeyStore::revoke(const std::string& id, Receipt receipt) {
     Transaction transaction(postgres_);
+    own_rights(Lock::no);
     const Place place = find_place(id);
     act_for(place.user, receipt);
     const PgResult result =
@@ -203,7 +210,7 @@ KeyRecord KeyStore::revoke(const std::string& id, Receipt receipt) {
 
 RotatedKey KeyStore::rotate(const std::string& id, std::chrono::seconds overlap, Receipt receipt) {
     Transaction transaction(postgres_);
-    const auto own = own_rights();
+    const auto own = own_rights(Lock::yes);
     const Place place = find_place(id);
     act_for(place.user, receipt);
     RotatedKey rotated;
@@ -252,12 +259,13 @@ void KeyStore::act_for(const std::string& user, Receipt receipt) {
 }
 
 // By the connection's own role: where a site names its users otherwise (api_key_user), the key that asks is another user's.
-std::optional<KeyRights> KeyStore::own_rights() {
+std::optional<KeyRights> KeyStore::own_rights(Lock lock) {
     if (!holder_ || holder_->key_id.empty()) return std::nullopt;
-    const auto row =
-        rights_of(postgres_.query((std::string(kRights) + "FOR NO KEY UPDATE").c_str(), {holder_->key_id}));
-    if (!row || !row->active)
-        throw KeyRefused(Why::exceeds_rights, "The key that asks has just been revoked, or has expired.");
+    const std::string sql = std::string(kRights) + (lock == Lock::yes ? "FOR NO KEY UPDATE" : "");
+    const auto row = rights_of(postgres_.query(sql.c_str(), {holder_->key_id}));
+    if (!row || !row->active || row->user != holder_->key_user || !grants(row->rights, kNeededScope))
+        throw KeyRefused(Why::exceeds_rights,
+                         "The key that asks has just been revoked, or may not change keys any more.");
     return row->rights;
 }
 

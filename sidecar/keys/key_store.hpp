@@ -71,8 +71,10 @@ class KeyStore {
     Place find_place(const std::string& id);
     // From here on in the user's own name.
     void act_for(const std::string& user, Receipt receipt);
-    // Of the key that asks. Nothing: none does, and all is allowed. Its row is locked: what it may do does not end meanwhile.
-    std::optional<KeyRights> own_rights();
+    // Of the key that asks, which must be good for a change still, whatever nginx has cached of it. Nothing: none asks, and all is
+    // allowed. For a change that makes a key its row is locked: what it may do does not end meanwhile.
+    enum class Lock : std::uint8_t { no, yes };
+    std::optional<KeyRights> own_rights(Lock lock);
     void require_rotatable(const std::string& user, const std::string& id);
     // The id of what this Idempotency-Key has made before; nothing: it makes `id` now, or there is none.
     std::optional<std::string> made_before(const std::string& user, const std::string& request, const std::string& id);

@@ -56,7 +56,8 @@ std::string user_of(const http::Exchange& exchange) {
 KeyHolder holder_of(const http::Exchange& exchange, const std::string& user) {
     std::string key = text_field(exchange, sidecar::kKeyField).value_or(std::string());
     if (!key.empty() && !is_uuid(key)) throw http::Refused(http::bad_request("Apikey-Key must be a UUID."));
-    return {user, std::move(key), text_field(exchange, sidecar::kIdempotencyField).value_or(std::string())};
+    return {user, std::move(key), text_field(exchange, sidecar::kKeyUserField).value_or(std::string()),
+            text_field(exchange, sidecar::kIdempotencyField).value_or(std::string())};
 }
 
 Actor actor_of(const http::Exchange& exchange, const std::string& user) {

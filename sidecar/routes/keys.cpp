@@ -1,5 +1,8 @@
 // What key holders do with their own keys. A change answers when it is in force, or says that it could not be confirmed (DESIGN §3.3).
+#include <algorithm>
 #include <chrono>
+#include <random>
+#include <thread>
 
 #include "core/decimal.hpp"
 #include "core/transfer/queries.hpp"
@@ -16,14 +19,18 @@ namespace apikey {
 namespace {
 
 constexpr const char* kJson = "application/json";
-constexpr std::uint64_t kMostBodyBytes = std::uint64_t{64} * 1024;
+constexpr std::string_view kTooLongForItsColumn = "22001";
+constexpr std::string_view kRaisedByATrigger = "P0001";
+constexpr std::string_view kSerializationFailure = "40001";
+constexpr std::string_view kDeadlock = "40P01";
+constexpr int kTries = 5;
 
 std::chrono::sys_seconds now() {
     return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
 }
 
 std::string body_of(http::Exchange& exchange) {
-    ByteSource& source = exchange.body(kMostBodyBytes, declared_length(exchange));
+    ByteSource& source = exchange.body(sidecar::kMostKeyRequestBytes, declared_length(exchange));
     std::string body;
     for (std::string_view bytes = source.read(); !bytes.empty(); bytes = source.read())
         body += bytes;
@@ -40,7 +47,9 @@ T or_refuse_body(Result<T> read) {
 std::string id_of(const http::Exchange& exchange) {
     const auto given = read_query(exchange.query());
     if (!given || given->size() != 1 || given->front().name != "id") throw invalid_parameter("id must be given alone");
-    return given->front().value;
+    std::string id = given->front().value;
+    std::transform(id.begin(), id.end(), id.begin(), [](char c) { return c >= 'A' && c <= 'F' ? c - 'A' + 'a' : c; });
+    return id;
 }
 
 http::Answer answer_of(const KeyRefused& refused) {
@@ -59,7 +68,7 @@ http::Answer answer_of(const KeyRefused& refused) {
 // The table may be the application's, with rules of its own: what these say may be about other rows.
 bool breaks_a_rule(const PostgresError& error) {
     const std::string_view of_class = std::string_view(error.sqlstate()).substr(0, 2);
-    return of_class == "23" || error.sqlstate() == "22001";
+    return of_class == "23" || error.sqlstate() == kTooLongForItsColumn || error.sqlstate() == kRaisedByATrigger;
 }
 
 Json of_made(const MadeKey& made) {
@@ -146,55 +155,51 @@ void Routes::read_keys(http::Exchange& exchange, const std::string& user, const 
 // --- changing ------------------------------------------------------------------------------------------------------------
 
 void Routes::create_key(http::Exchange& exchange, const std::string& user) {
-    NewKey key = or_refuse_body(new_key_request(body_of(exchange), now()));
-    key.user = user;
-    change_key(exchange, user, 201,
-               [&](KeyStore& store, Receipt receipt) { return of_made(store.create(key, receipt)); });
+    change_key(exchange, user, 201, [&]() -> KeyChange {
+        NewKey key = or_refuse_body(new_key_request(body_of(exchange), now()));
+        key.user = user;
+        return [key](KeyStore& store, Receipt receipt) { return of_made(store.create(key, receipt)); };
+    });
 }
 
 void Routes::rename_key(http::Exchange& exchange, const std::string& user) {
-    const std::string id = id_of(exchange);
-    const std::string name = or_refuse_body(rename_request(body_of(exchange)));
-    change_key(exchange, user, 200,
-               [&](KeyStore& store, Receipt receipt) { return of_record(store.rename(id, name, receipt)); });
+    change_key(exchange, user, 200, [&]() -> KeyChange {
+        const std::string name = or_refuse_body(rename_request(body_of(exchange)));
+        return [id = id_of(exchange), name](KeyStore& store, Receipt receipt) {
+            return of_record(store.rename(id, name, receipt));
+        };
+    });
 }
 
 void Routes::revoke_key(http::Exchange& exchange, const std::string& user) {
-    const std::string id = id_of(exchange);
-    change_key(exchange, user, 200, [&](KeyStore& store, Receipt receipt) {
-        return Json{{"success", true}, {"id", store.revoke(id, receipt).id}};
+    change_key(exchange, user, 200, [&]() -> KeyChange {
+        return [id = id_of(exchange)](KeyStore& store, Receipt receipt) {
+            return Json{{"success", true}, {"id", store.revoke(id, receipt).id}};
+        };
     });
 }
 
 void Routes::rotate_key(http::Exchange& exchange, const std::string& user) {
-    const std::string id = id_of(exchange);
-    const auto overlap = or_refuse_body(rotate_request(body_of(exchange)));
-    change_key(exchange, user, 201, [&](KeyStore& store, Receipt receipt) {
-        const RotatedKey rotated = store.rotate(id, overlap, receipt);
-        Json json = of_made(rotated.made);
-        json["replaces"] = to_json(rotated.old, Reader::holder);
-        return json;
+    change_key(exchange, user, 201, [&]() -> KeyChange {
+        const auto overlap = or_refuse_body(rotate_request(body_of(exchange)));
+        return [id = id_of(exchange), overlap](KeyStore& store, Receipt receipt) {
+            const RotatedKey rotated = store.rotate(id, overlap, receipt);
+            Json json = of_made(rotated.made);
+            json["replaces"] = to_json(rotated.old, Reader::holder);
+            return json;
+        };
     });
 }
 
-void Routes::change_key(http::Exchange& exchange, const std::string& user, int status, const KeyChange& change) {
+void Routes::change_key(http::Exchange& exchange, const std::string& user, int status, const ReadKeyChange& read) {
     auto slot = take(key_requests_, user, "key_requests");
+    const KeyChange change = read();
     guard(exchange, [&] {
         auto postgres = postgres_.take(exchange.socket());
         DoneListener listener(*postgres);
         KeyStore store(*postgres, key_prefix_, actor_of(exchange, user), holder_of(exchange, user));
         const Receipt receipt = new_receipt();
-        Json json;
-        try {
-            json = change(store, receipt);
-        } catch (const KeyRefused& refused) {
-            throw http::Refused(answer_of(refused));
-        } catch (const PostgresError& error) {
-            if (!breaks_a_rule(error)) throw;
-            log_.warn("http: a change of a key was refused by Postgres: " + std::string(error.what()));
-            throw http::Refused(http::problem(409, "refused_by_the_table", "Refused by a rule of the table",
-                                              "A rule of the application's table of keys does not allow this."));
-        }
+        Json json = commit(store, receipt, change);
         const Confirmation confirmation = listener.wait(receipt, kWaitForChange);
         add_to_json(json, confirmation);
         if (!confirmation.in_force()) json["bound"] = number_field(exchange, sidecar::kBoundField).value_or(0);
@@ -202,6 +207,27 @@ void Routes::change_key(http::Exchange& exchange, const std::string& user, int s
         slot.give_back();
         exchange.answer({confirmation.in_force() ? status : 202, kJson, text_of(json) + "\n", {}});
     });
+}
+
+// Whom Postgres has chosen to give way to another transaction tries again; nothing of the first try is left.
+Json Routes::commit(KeyStore& store, Receipt receipt, const KeyChange& change) {
+    for (int tries = 1;; ++tries) {
+        try {
+            return change(store, receipt);
+        } catch (const KeyRefused& refused) {
+            throw http::Refused(answer_of(refused));
+        } catch (const PostgresError& error) {
+            const bool gave_way = error.sqlstate() == kDeadlock || error.sqlstate() == kSerializationFailure;
+            if (gave_way && tries < kTries) {
+                std::this_thread::sleep_for(std::chrono::milliseconds(10 + std::random_device()() % 40));
+                continue;
+            }
+            if (!breaks_a_rule(error)) throw;
+            log_.warn("http: a change of a key was refused by Postgres: " + std::string(error.what()));
+            throw http::Refused(http::problem(409, "refused_by_the_table", "Refused by a rule of the table",
+                                              "A rule of the application's table of keys does not allow this."));
+        }
+    }
 }
 
 }  // namespace apikey

@@ -66,8 +66,11 @@ class Routes {
 
     // What a change answers, but for how far it is in force.
     using KeyChange = std::function<Json(KeyStore& store, Receipt receipt)>;
-    // Makes a change, waits for it to be in force, and answers with `status`, or 202 where that could not be confirmed.
-    void change_key(http::Exchange& exchange, const std::string& user, int status, const KeyChange& change);
+    // Makes the change that `read` reads out of the request, waits for it to be in force, and answers with `status`, or 202 where that
+    // could not be confirmed.
+    using ReadKeyChange = std::function<KeyChange()>;
+    void change_key(http::Exchange& exchange, const std::string& user, int status, const ReadKeyChange& read);
+    Json commit(KeyStore& store, Receipt receipt, const KeyChange& change);
     // Answers with what `read` gives.
     using KeyReading = std::function<Json(Postgres& postgres, KeyStore& store)>;
     void read_keys(http::Exchange& exchange, const std::string& user, const KeyReading& read);
