@@ -84,6 +84,11 @@ with Test() as t:
     for key, place in ((bob, spare), (alice, NOBODYS), (alice, "x"), (alice, "1"), (alice, "%27 OR 1=1--")):
         for method, path, body in (("PATCH", place, {"name": "mine"}), ("DELETE", place, None), ("POST", f"{place}/rotate", None)):
             texts.add(refused(method, path.replace(" ", "%20"), 404, "not_found", "^There is no key of this id.$", body, key).text)
+    pids = lambda: {row[0] for row in m.pg.sql("SELECT pid FROM pg_stat_activity WHERE application_name = 'apikeyd'")}
+    there = pids()
+    for _ in range(10):
+        m.ask("DELETE", NOBODYS, alice)
+    t.is_(pids(), there, "a refusal costs no connection to Postgres")
     t.is_(len(texts), 1, "another's key, an unknown one and what cannot be one are refused by the same bytes")
     t.is_(state(), before, "nothing of all this has changed a row, nor the audit log")
 

@@ -83,7 +83,7 @@ Json of_record(const KeyRecord& record) {
     return json;
 }
 
-// It is committed: what fails from here on takes nothing back.
+// What fails here takes nothing back of what was committed.
 void give_back(PostgresPool::Lease& postgres, DoneListener& listener) {
     try {
         listener.end();
@@ -199,7 +199,13 @@ void Routes::change_key(http::Exchange& exchange, const std::string& user, int s
         DoneListener listener(*postgres);
         KeyStore store(*postgres, key_prefix_, actor_of(exchange, user), holder_of(exchange, user));
         const Receipt receipt = new_receipt();
-        Json json = commit(store, receipt, change);
+        Json json;
+        try {
+            json = commit(store, receipt, change);
+        } catch (const KeyRefused& refused) {
+            give_back(postgres, listener);  // its transaction is rolled back, without an error of Postgres
+            throw http::Refused(answer_of(refused));
+        }
         const Confirmation confirmation = listener.wait(receipt, kWaitForChange);
         add_to_json(json, confirmation);
         if (!confirmation.in_force()) json["bound"] = number_field(exchange, sidecar::kBoundField).value_or(0);
@@ -214,8 +220,6 @@ Json Routes::commit(KeyStore& store, Receipt receipt, const KeyChange& change) {
     for (int tries = 1;; ++tries) {
         try {
             return change(store, receipt);
-        } catch (const KeyRefused& refused) {
-            throw http::Refused(answer_of(refused));
         } catch (const PostgresError& error) {
             const bool gave_way = error.sqlstate() == kDeadlock || error.sqlstate() == kSerializationFailure;
             if (gave_way && tries < kTries) {

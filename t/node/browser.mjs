@@ -42,13 +42,15 @@ const commands = {
   seen: () => seen,
   forgive: () => void (seen.complaints.length = 0),
   // The next answer to such a request is lost; the request itself is done.
-  drop: (page, pattern, method) =>
-    page.route(pattern, async (route) => {
-      if (route.request().method() !== method) return route.continue();
-      await page.unroute(pattern);
+  drop(page, pattern, method) {
+    let lost = false;
+    return page.route(pattern, async (route) => {
+      if (lost || route.request().method() !== method) return route.fallback();
+      lost = true;
       await route.fetch();
       await route.abort();
-    }),
+    });
+  },
   offline: (page, off) => page.context().setOffline(off),
   permissions: (page, ...names) => page.context().grantPermissions(names),
 };
