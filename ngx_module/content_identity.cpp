@@ -60,7 +60,10 @@ bool is_cross_site(ngx_http_request_t* r) {
     if (origin.empty()) return false;
     const std::size_t scheme = origin.find("://");
     if (scheme == std::string_view::npos || r->headers_in.host == nullptr) return true;
-    return !equal_ignoring_case(origin.substr(scheme + 3), view(r->headers_in.host->value));
+    std::string_view host = view(r->headers_in.host->value);
+    const std::string_view usual_port = origin.starts_with("https") ? ":443" : ":80";  // which an Origin leaves out
+    if (host.ends_with(usual_port)) host.remove_suffix(usual_port.size());
+    return !equal_ignoring_case(origin.substr(scheme + 3), host);
 }
 
 }  // namespace

@@ -6,7 +6,7 @@
 import base64
 import os
 
-from lib.apikeytest import Test
+from lib.apikeytest import Test, request_bytes
 from lib.apikeytest.management import Management
 
 MORE = """
@@ -52,6 +52,11 @@ with Test() as t:
     t.is_(m.pg.value(f"SELECT name FROM api_keys WHERE id = '{hers}'"), "hers", "nothing was changed")
     r = m.ask("POST", "/import/", None, b"date\n", basic | evil[0] | {"Content-Type": "text/csv"})
     t.is_((r.status, r.code), (403, "cross_site_request"), "nor anything imported")
+    for host, origin, status in (("a", "http://a", 201), ("a:80", "http://a", 201), ("a:443", "https://a", 201), ("a:443", "http://a", 403), ("a", "http://a:80", 403), ("[::1]", "http://[::1]", 201)):
+        with m.nginx.connect() as c:
+            body = b'{"name": "n"}'
+            c.send(request_bytes("POST", "/own/", headers=basic | {"Origin": origin, "Content-Type": "application/json"}, body=body, host=host))
+            t.is_(c.response("POST").status, status, f"Host {host}, Origin {origin}")
     for elsewhere in evil:
         t.is_(m.ask("POST", "", alice, {"name": "n"}, elsewhere).status, 201, f"a key is sent by whoever has it: {elsewhere}")
 

@@ -124,6 +124,7 @@ void read_page(Reader& reader, PageQuery& page) {
         page.limit = number.value_or(page.limit);
     }
     page.after = read_text(reader, "after");
+    if (page.after == "") page.after.reset();
 }
 
 // Of a list whose places are all like this.

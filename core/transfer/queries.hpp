@@ -60,7 +60,7 @@ struct ConversationQuery {
 struct PageQuery {
     static constexpr std::uint64_t kMost = 1000;
     std::uint64_t limit = 50;
-    std::optional<std::string> after;  // what the page before gave as `next`
+    std::optional<std::string> after;  // what the page before gave as `next`; empty is the same as none
 };
 
 // GET …/export/conversations/summary

@@ -141,7 +141,7 @@ void Routes::show_own_key(http::Exchange& exchange, const std::string& user) {
 }
 
 void Routes::read_keys(http::Exchange& exchange, const std::string& user, const KeyReading& read) {
-    auto slot = take(key_requests_, user, "key_requests");
+    auto slot = take(key_reads_, user, "key_requests");
     guard(exchange, [&] {
         auto postgres = postgres_.take(exchange.socket());
         KeyStore store(*postgres, key_prefix_, actor_of(exchange, user), holder_of(exchange, user));
@@ -192,7 +192,7 @@ void Routes::rotate_key(http::Exchange& exchange, const std::string& user) {
 }
 
 void Routes::change_key(http::Exchange& exchange, const std::string& user, int status, const ReadKeyChange& read) {
-    auto slot = take(key_requests_, user, "key_requests");
+    auto slot = take(key_changes_, user, "key_changes");
     const KeyChange change = read();
     guard(exchange, [&] {
         auto postgres = postgres_.take(exchange.socket());

@@ -1,5 +1,6 @@
 #include "sidecar/routes/routes.hpp"
 
+#include <algorithm>
 #include <array>
 
 #include "core/transfer/sidecar_protocol.hpp"
@@ -95,11 +96,12 @@ void Routes::guard(http::Exchange& exchange, const std::function<void()>& work) 
 UserSlots::Slot Routes::take(UserSlots& slots, const std::string& user, std::string_view what) {
     auto slot = slots.take(user);
     if (slot) return std::move(*slot);
-    throw http::Refused(
-        http::problem(429, "too_many_" + std::string(what), "Too many at once",
-                      "Too many " + std::string(what) +
-                          " are running, of this user or in all. Try again after the time in Retry-After.",
-                      {{"Retry-After", "5"}}));
+    std::string words(what);
+    std::replace(words.begin(), words.end(), '_', ' ');
+    throw http::Refused(http::problem(
+        429, "too_many_" + std::string(what), "Too many at once",
+        "Too many " + words + " are running, of this user or in all. Try again after the time in Retry-After.",
+        {{"Retry-After", "5"}}));
 }
 
 }  // namespace apikey

@@ -26,9 +26,11 @@ class Routes {
     static constexpr std::size_t kImports = 2;
     static constexpr std::size_t kSummariesOfUser = 4;
     static constexpr std::size_t kSummaries = 8;
-    // Each may wait for 2 s until a change is in force.
-    static constexpr std::size_t kKeyRequestsOfUser = 16;
-    static constexpr std::size_t kKeyRequests = 32;
+    // Each change may wait for 2 s until it is in force; who only reads does not wait for them.
+    static constexpr std::size_t kKeyChangesOfUser = 10;
+    static constexpr std::size_t kKeyChanges = 40;
+    static constexpr std::size_t kKeyReadsOfUser = 10;
+    static constexpr std::size_t kKeyReads = 20;
 
     // `cut` ends what runs. Both must outlive it.
     Routes(const Settings& settings, const EventFd& cut);
@@ -96,7 +98,8 @@ class Routes {
     UserSlots exports_;
     UserSlots summaries_{kSummariesOfUser, kSummaries};
     UserSlots imports_{kImportsOfUser, kImports};
-    UserSlots key_requests_{kKeyRequestsOfUser, kKeyRequests};
+    UserSlots key_changes_{kKeyChangesOfUser, kKeyChanges};
+    UserSlots key_reads_{kKeyReadsOfUser, kKeyReads};
     QuietLog log_;
 };
 

@@ -143,6 +143,7 @@ TEST(PageQuery, TakesALimitAndAPlace) {
     constexpr std::string_view kId = "534101ad-b31d-4ec2-95e2-3f509d8b347d";
     EXPECT_EQ(key_page_query({})->limit, 50U);
     EXPECT_FALSE(key_page_query({})->after);
+    EXPECT_FALSE(key_page_query(parameters_of("limit=50&after="))->after);
     EXPECT_EQ(key_page_query(parameters_of("limit=1000&after=" + std::string(kId)))->after, kId);
     EXPECT_EQ(audit_page_query(parameters_of("limit=1&after=12"))->after, "12");
     for (const char* limit : {"0", "1001", "-1", "1.5", "", "18446744073709551617"})
