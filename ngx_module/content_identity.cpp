@@ -72,8 +72,8 @@ Answered identify(ngx_http_request_t* r, const LocationConf& conf, const NeededS
     const RequestCtx* ctx = find_ctx(r);
     const Verdict verdict = judge_key(ctx, *needed.scopes);
     // nginx asks no subrequest for a password, nor for anything else that api_key_user may name.
-    const bool others_were_asked = conf.user != nullptr && r == r->main;
-    if (verdict != Verdict::valid && (verdict != Verdict::missing || !others_were_asked))
+    if (conf.user != nullptr && r != r->main) return refuse_as(r, conf, needed, Verdict::missing);
+    if (verdict != Verdict::valid && (verdict != Verdict::missing || conf.user == nullptr))
         return refuse_as(r, conf, needed, verdict);
     if (verdict == Verdict::valid) {
         question.key_id = ctx->facts.id();

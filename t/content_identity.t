@@ -30,6 +30,7 @@ http {
         location /basic/       { auth_basic "test"; auth_basic_user_file %DIR%/users; api_key_user $remote_user; api_key_export usage;
                                  location /basic/nested/ { api_key_export conversations; } }
         location /ssi-own/     { auth_basic off; ssi on; alias %DIR%/html/own/; }
+        location /ssi-key/     { api_key "test"; api_key_source header:X-Key bearer; ssi on; alias %DIR%/html/own/; }
         location /named/       { allow all; api_key_user $arg_who; api_key_export usage; }
         location /both/        { api_key "test"; api_key_user "x-$api_key_user"; api_key_export usage; }
         location /redirected/  { api_key "test"; error_page 418 = /export/; return 418; }
@@ -98,6 +99,8 @@ with Test() as t:
     asks("/basic/", "carol", None, headers=carol)
     asks("/basic/nested/", "carol", None, headers=carol)
     asks_nothing("/basic/", 401)
+    for key in (alice, None):
+        t.unlike(asks_nothing("/ssi-key/page", 200 if key else 401, key, {} if key else carol).text, r"\(data\)", "nor beside a key")
     for who in (carol, {"Authorization": "Basic Y2Fyb2w6d3Jvbmc="}):         # nginx asks a subrequest for no password
         t.unlike(asks_nothing("/ssi-own/page", 200, headers=who).text, r"\(data\)", "api_key_user names nobody for a subrequest")
     asks("/both/", "x-alice", alice.id, alice)
