@@ -1,7 +1,8 @@
 // What was done to the keys: audit_log, as far as it is the holder's.
 import { type AuditEntry, listChanges } from "./api";
 import { time } from "./format";
-import { Empty, PagesTable, Shown, Text, Time, usePages } from "./ui";
+import { PagesTable, Shown, usePages } from "./load";
+import { Empty, Text, Time } from "./ui";
 
 const ACTIONS: Record<string, string> = {
   created: "Created",

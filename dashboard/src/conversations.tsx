@@ -4,7 +4,8 @@ import { useState } from "preact/hooks";
 import { type Conversation, type Query, listConversations } from "./api";
 import { number } from "./format";
 import { ExportButtons, ImportDialog } from "./transfer";
-import { Empty, PagesTable, Shown, Text, Time, usePages, useSession } from "./ui";
+import { PagesTable, Shown, usePages } from "./load";
+import { Empty, Text, Time, useSession } from "./ui";
 
 export function Conversations() {
   const session = useSession();

@@ -6,7 +6,8 @@ import { day, number } from "./format";
 import { PRESETS, type Preset, type Range, groupingOf, placesIn, rangeOf } from "./range";
 import { Chart } from "./chart";
 import { ExportButtons, ImportDialog } from "./transfer";
-import { Empty, Shown, Text, useLoad, useSession } from "./ui";
+import { Shown, useLoad } from "./load";
+import { Empty, Text, useSession } from "./ui";
 
 type Metric = "requests" | "tokens" | "cost";
 const METRICS: [Metric, string][] = [

@@ -24,4 +24,8 @@ class KeyRefused : public std::runtime_error {
     Why why_;
 };
 
+inline KeyRefused no_such_key(const std::string& id) {
+    return {KeyRefused::Why::no_such_key, "there is no key with the id \"" + id + "\""};
+}
+
 }  // namespace apikey

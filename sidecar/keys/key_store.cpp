@@ -22,9 +22,6 @@ using Why = KeyRefused::Why;
 // What a key must be allowed to change keys; nginx has asked for it, too (api_key_manage).
 constexpr const char* kNeededScope = "keys:write";
 
-// How long a holder waits for a list.
-constexpr std::chrono::seconds kLongestRead{10};
-
 #define IS_ACTIVE "coalesce(is_active AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now()), false)"
 
 // What rights_of() reads.
@@ -83,10 +80,6 @@ std::string returning(const char* statement) {
     return std::string(statement) + " RETURNING " + kRecordColumns;
 }
 
-KeyRefused no_such_key(const std::string& id) {
-    return {Why::no_such_key, "there is no key with the id \"" + id + "\""};
-}
-
 // What is asked for, for a later request with the same Idempotency-Key to be held against.
 std::string request_text(const NewKey& key) {
     nlohmann::json scopes;
@@ -104,65 +97,6 @@ std::string request_text(const std::string& rotated, std::chrono::seconds overla
 
 KeyStore::KeyStore(Postgres& postgres, std::string key_prefix, Actor actor, std::optional<KeyHolder> holder)
     : postgres_(postgres), key_prefix_(std::move(key_prefix)), actor_(std::move(actor)), holder_(std::move(holder)) {}
-
-const KeyHolder& KeyStore::holder() const {
-    if (!holder_) throw std::logic_error("an operator has no keys of his own");
-    return *holder_;
-}
-
-// --- reading -------------------------------------------------------------------------------------------------------------
-
-std::vector<KeyRecord> KeyStore::list(const std::optional<std::string>& user) {
-    const std::string sql = std::string("SELECT ") + kRecordColumns +
-                            " FROM api_keys WHERE $1::text IS NULL OR user_id = $1 "
-                            "ORDER BY created_at, id";
-    const PgResult result = postgres_.query(sql.c_str(), {user});
-    std::vector<KeyRecord> records;
-    records.reserve(static_cast<std::size_t>(rows(result)));
-    for (int row = 0; row < rows(result); ++row)
-        records.push_back(record_of(result, row));
-    return records;
-}
-
-// A key without a time of its making comes last.
-std::optional<KeyPage> KeyStore::page(std::uint64_t limit, const std::optional<std::string>& after) {
-    const std::string& user = holder().user;
-    UserSnapshot snapshot(postgres_, user, kLongestRead, Reading::sums);
-    Postgres::Parameter made;
-    if (after) {
-        const PgResult last = postgres_.query(
-            "SELECT coalesce(created_at, '-infinity') FROM api_keys WHERE id = $1::uuid AND user_id = $2",
-            {after, user});
-        if (rows(last) == 0) {
-            snapshot.end();
-            return std::nullopt;
-        }
-        made = cell(last, 0, 0);
-    }
-    const std::string sql = std::string("SELECT ") + kRecordColumns +
-                            " FROM api_keys WHERE user_id = $1 AND ($2::uuid IS NULL "
-                            "OR (coalesce(created_at, '-infinity'), id) < ($3::timestamptz, $2::uuid)) "
-                            "ORDER BY coalesce(created_at, '-infinity') DESC, id DESC LIMIT $4::bigint";
-    const PgResult result = postgres_.query(sql.c_str(), {user, after, made, std::to_string(limit + 1)});
-    snapshot.end();
-    KeyPage page;
-    page.more = static_cast<std::uint64_t>(rows(result)) > limit;
-    for (int row = 0; row < rows(result) - (page.more ? 1 : 0); ++row)
-        page.keys.push_back(record_of(result, row));
-    return page;
-}
-
-KeyRecord KeyStore::find(const std::string& id) {
-    const std::string& user = holder().user;
-    if (!is_uuid(id)) throw no_such_key(id);
-    UserSnapshot snapshot(postgres_, user, kLongestRead, Reading::sums);
-    const std::string sql =
-        std::string("SELECT ") + kRecordColumns + " FROM api_keys WHERE id = $1::uuid AND user_id = $2";
-    const PgResult result = postgres_.query(sql.c_str(), {id, user});
-    snapshot.end();
-    if (rows(result) == 0) throw no_such_key(id);
-    return record_of(result, 0);
-}
 
 // --- changing ------------------------------------------------------------------------------------------------------------
 
