@@ -86,6 +86,7 @@ with Test(limit=240) as t, Dashboard(t) as m:
     turned = made_key(tab)
     t.is_((curl(turned), wait_for(lambda: curl(laptop) == 401, 3)), (200, True), "rotated: the new key works, the old one has ended")
     t.ok(tab.shows(row("desk") + ":has-text('Expired')"), "which the list says")
+    t.is_(m.pg.value("SELECT count(*) FROM idempotency_keys"), "2", "both were asked for so that a lost answer can be asked for again")
 
     # --- revoked ---
     tab.click(f"tr:has-text('{turned[:12]}') >> role=button[name='Revoke desk']")
@@ -150,7 +151,7 @@ with Test(limit=240) as t, Dashboard(t) as m:
 
     # --- by keyboard ---
     tab.reload()
-    tab.shows("#key")
+    tab.until("document.activeElement.id === 'key'")
     tab("keyboard.type", alice)
     tab("keyboard.press", "Enter")
     tab.shows("role=heading[name='Your API keys']")
@@ -172,5 +173,5 @@ with Test(limit=240) as t, Dashboard(t) as m:
     tab.shows("dialog")
     tab("keyboard.press", "Escape")
     tab.lacks("dialog")
-    t.is_(tab.evaluate("document.activeElement.getAttribute('aria-label')"), "Revoke typed", "Escape closes a dialog, and the focus is where it was")
+    t.ok(tab.until("document.activeElement.getAttribute('aria-label') === 'Revoke typed'"), "Escape closes a dialog, and the focus is where it was")
     t.is_(m.pg.value("SELECT count(*) FROM api_keys WHERE name = 'typed' AND is_active"), "1", "nothing was revoked by that")

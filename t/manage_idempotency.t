@@ -76,6 +76,21 @@ with Test() as t:
     t.is_((len({r.json["id"] for r in answers}), m.pg.value("SELECT count(*) FROM api_keys WHERE name = 'herd'")), (1, "1"), "with one key")
     t.is_(sum(works(secret(r)) for r in answers), 1, "one of whose secrets is good")
 
+    # --- two keys ---
+    contested = m.made(alice, "contested")
+    askers = [alice, m.key("alice")[1]]
+    holder = m.pg.connect()
+    holder.autocommit = False
+    holder.cursor().execute(f"SELECT FROM api_keys WHERE id = '{contested['id']}' FOR UPDATE")
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        answers = [pool.submit(m.ask, "POST", f"{contested['id']}/rotate", key) for key in askers]
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'apikeyd' AND wait_event_type = 'Lock'"
+        t.ok(wait_for(lambda: m.pg.value(waiting) == "2", 10), "two keys rotate a third at once")
+        holder.rollback()
+    holder.close()
+    t.is_(sorted(each.result().status for each in answers), [201, 409], "one of them does")
+    t.is_(m.pg.value("SELECT count(*) FROM api_keys WHERE name = 'contested'"), "2", "and one key takes its place")
+
     # --- two tabs ---
     victim = m.made(alice, "victim")
     with concurrent.futures.ThreadPoolExecutor(8) as pool:

@@ -3,7 +3,9 @@
 # before. A key that has just been revoked makes none, whatever nginx has cached of it.
 # Hazards: V9
 
-from lib.apikeytest import Test
+import concurrent.futures
+
+from lib.apikeytest import Test, wait_for
 from lib.apikeytest.management import Management
 
 with Test() as t:
@@ -62,6 +64,18 @@ with Test() as t:
     r = m.ask("POST", "", some, {"name": "n", "scopes": ["chat"]}, again)
     t.is_((r.status, r.code), (403, "exceeds_own_rights"), "nor by asking again for one that may do more since")
     t.is_(m.ask("POST", "", all_of_it, {"name": "n", "scopes": ["chat"]}, again).status, 201, "who may do all may")
+    meanwhile = {"Idempotency-Key": "meanwhile"}
+    made = m.ask("POST", "", some, {"name": "n", "scopes": ["chat"]}, meanwhile).json
+    operator = m.pg.connect()
+    operator.autocommit = False
+    operator.cursor().execute(f"UPDATE api_keys SET scopes = NULL WHERE id = '{made['id']}'")
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(m.ask, "POST", "", some, {"name": "n", "scopes": ["chat"]}, meanwhile)
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'apikeyd' AND wait_event_type = 'Lock'"
+        t.ok(wait_for(lambda: m.pg.value(waiting) == "1", 10), "asked again while it is given more")
+        operator.commit()
+    operator.close()
+    t.is_((asked.result().status, asked.result().code), (403, "exceeds_own_rights"), "nor then")
 
     # --- a key that nginx still takes for good ---
     gone_id, gone = m.key("alice")

@@ -1,15 +1,18 @@
 #!/usr/bin/python3
 # A change that is recorded, but that nginx has not confirmed: 202 with the bound, never 200, whether Redis is away, full, or a worker silent; it takes effect when they
-# are back. Where Postgres is away there is no change, and 503.
+# are back. So it is where Postgres breaks off behind the change. Where it is away there is no change, and 503.
 # Hazards: C5, G1, V7
+
+import concurrent.futures
 
 from lib.apikeytest import Test, wait_for
 from lib.apikeytest.management import Management
 
-BOUND = 30_000                        # valid=20s stale=10s
+BOUND = 30_000                        # valid=20s stale=10s, the longest of all locations
+MORE = "location /short/ { api_key_cache valid=1s stale=1s; empty_gif; }"
 
 with Test() as t:
-    m = Management(t)
+    m = Management(t, MORE)
     m.nginx.wait_watching(2)
     _, alice = m.key("alice")
     clients = list(m.nginx.connect_each(2).values())
@@ -29,6 +32,12 @@ with Test() as t:
     t.is_(statuses(made["key"]), [200, 200], "the others know it")
     recorded("DELETE", made["id"], of=3, name="revoked")
     t.is_(statuses(made["key"]), [401, 401], "the others refuse it")
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(m.ask, "PATCH", other["id"], alice, {"name": "broken off"})
+        wait_for(lambda: m.pg.value(f"SELECT name FROM api_keys WHERE id = '{other['id']}'") == "broken off", 5)
+        m.pg.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'apikeyd' AND query = 'COMMIT'")
+    r = asked.result()
+    t.is_((r.status, r.json.get("inForce"), r.json.get("name")), (202, False, "broken off"), "the connection to Postgres breaks off behind a change: it is recorded, and 202")
     silent.leave()
     t.ok(wait_for(lambda: m.ask("DELETE", made["id"], alice).status == 200, 15), "asked again, when it has left: in force")
 

@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 
-from lib.apikeytest import Test
+from lib.apikeytest import Test, wait_for
 from lib.apikeytest.postgres_proxy import PostgresProxy
 from lib.apikeytest.unix_http import Sidecar, base64url
 
@@ -180,6 +180,8 @@ with Test(limit=240) as t:
     t.note(f"{time.monotonic() - began:.1f} s", *(f"{count} {what}" for what, count in sorted((seen + happened).items())))
     t.must(not wrong, f"{sum(seen.values())} requests: each was answered with what is its caller's", len(wrong), *wrong[:5])
     t.must(not left, f"{happened['looked at']} looks at connections that wait: nobody's name, nothing of theirs", len(left), *left[:5])
+    rename = lambda: sidecar.get(f"/keys/one?id={key_of(USERS[0])}", user=USERS[0], method="PATCH", body=json.dumps({"name": f"{USERS[0]} last"}).encode())
+    t.ok(wait_for(lambda: rename().status == 200, 20), "a change is confirmed")      # the last thing that its connection did
     t.is_({row[0] for row in proxy.ask_idle("SELECT count(*) FROM pg_listening_channels() WHERE pg_listening_channels = 'apikey_done'")}, {"0"}, "none listens for what nobody waits for")
     t.is_((len(not_found), len(no_key)), (1, 1), "every 404 of a conversation is the same, and every one of a key", *not_found, *no_key)
     foreign = [name for user in USERS for name in pg.sql(f"SELECT name FROM api_keys WHERE user_id = '{user}' AND name NOT LIKE '{user} %'")]

@@ -11,6 +11,22 @@ CANCELLED = b"\0C57014\0"                 # the field of an error that has its S
 IDLE = b"Z\0\0\0\x05I"                     # ReadyForQuery, in no transaction
 
 
+def messages(data):
+    """The whole ones of a server, and what is behind them."""
+    found = []
+    while len(data) >= 5 and len(data) > (size := struct.unpack("!I", data[1:5])[0]):
+        found.append(data[:1 + size])
+        data = data[1 + size:]
+    return found, data
+
+
+def waits(data):
+    """Whether this is the end of what a server says before it waits: behind it there are only notifications, which a session that listens is told at any time."""
+    _, idle, after = data.rpartition(IDLE)
+    told, rest = messages(after)
+    return bool(idle) and not rest and all(message[:1] == b"A" for message in told)
+
+
 class Link:
     """One client's connection."""
 
@@ -40,7 +56,8 @@ class Link:
                         continue           # it was an answer to us
                     if not data:
                         break
-                    self.tail = (self.tail + data)[-len(IDLE):]
+                    self.tail += data
+                    self.tail = self.tail[self.tail.rfind(IDLE):] if IDLE in self.tail else self.tail[-len(IDLE):]
                 self.client.sendall(data)
         with contextlib.suppress(OSError):
             self.client.shutdown(socket.SHUT_RDWR)
@@ -57,24 +74,24 @@ class Link:
     def ask(self, sql):
         """The only row of it, as text; None where somebody is at work, or this was cancelled or hung up on like what others ask."""
         with self.lock, contextlib.suppress(OSError):
-            if self.tail != IDLE:
+            if not waits(self.tail):
                 return None
             text = sql.encode() + b"\0"
             self.server.sendall(b"Q" + struct.pack("!I", len(text) + 4) + text)
             answer = b""
-            while not answer.endswith(IDLE):
+            while not waits(answer):
                 if not (more := self.server.recv(65536)):
                     return None
                 answer += more
+            self.client.sendall(b"".join(message for message in messages(answer)[0] if message[:1] == b"A"))
             return None if CANCELLED in answer else self._row(answer)
         return None
 
     @staticmethod
     def _row(answer):
-        while answer and answer[:1] != b"D":
-            if answer[:1] == b"E":
-                raise RuntimeError(f"Postgres: {answer!r}")
-            answer = answer[1 + struct.unpack("!I", answer[1:5])[0]:]
+        answer = next(message for message in messages(answer)[0] if message[:1] in b"DE")
+        if answer[:1] == b"E":
+            raise RuntimeError(f"Postgres: {answer!r}")
         fields, at = [], 7
         for _ in range(struct.unpack("!H", answer[5:7])[0]):
             (size,) = struct.unpack("!i", answer[at:at + 4])
