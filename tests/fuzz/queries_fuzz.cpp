@@ -43,7 +43,7 @@ void check(std::string_view text) {
     static_cast<void>(checked(usage_summary_query(*parameters)).ok());
     static_cast<void>(checked(import_query(*parameters)).ok());
     static_cast<void>(checked(conversation_list_query(*parameters)).ok());
-    for (const auto page : {checked(key_page_query(*parameters)), checked(audit_page_query(*parameters))})
+    for (const auto& page : {checked(key_page_query(*parameters)), checked(audit_page_query(*parameters))})
         if (page) EXPECT_TRUE(page->limit >= 1 && page->limit <= PageQuery::kMost);
 }
 
