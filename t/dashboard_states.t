@@ -43,11 +43,13 @@ with Test(limit=240) as t, Dashboard(t) as m:
     t.ok(tab.shows("#key"), "for good")
 
     # --- no data ---
-    m.sign_in(tab, m.made(alice, "spare")["key"])
+    m.sign_in(tab, m.key("newcomer")[1])
     tab.click("role=link[name='Usage']")
     t.ok(tab.shows("text=No key of yours was used in these days"), "no usage")
     tab.click("role=link[name='Conversations']")
     t.ok(tab.shows("text=None is stored of you"), "no conversations")
+    tab.click("role=button[name='Sign out']")
+    m.sign_in(tab, m.made(alice, "spare")["key"])
 
     # --- few rights ---
     for scopes, view, says in ((["usage:read"], "keys", "lacks a scope"), (["keys:read"], "usage", "lacks a scope")):
