@@ -61,7 +61,7 @@ class Browser:
 
     def __init__(self, folder):
         node.need("node")
-        node.need(PROGRAM)
+        node.need(PROGRAM, "packages-browser")
         node.install()
         home = f"{folder}/browser"
         os.makedirs(home, exist_ok=True)

@@ -11,9 +11,9 @@ FOLDER = places.REPO / "t" / "node"
 PATIENCE = 60
 
 
-def need(program):
+def need(program, packages="packages-node"):
     if shutil.which(program) is None:
-        bail_out(f"{program} is missing (`make test` installs it; by hand: build-aux/install-packages packages-node)")
+        bail_out(f"{program} is missing (`make test` installs it; by hand: build-aux/install-packages {packages})")
 
 
 def install():
