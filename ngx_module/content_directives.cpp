@@ -1,7 +1,6 @@
 #include "ngx_module/content_directives.hpp"
 
 #include <algorithm>
-#include <cctype>
 #include <string>
 
 #include "core/problem.hpp"
@@ -89,16 +88,13 @@ char* without_identity(ngx_conf_t* cf, const LocationConf& conf) {
     return static_cast<char*>(NGX_CONF_ERROR);
 }
 
-// Whether a value of nginx.conf has $name or ${name} in it.
-bool names_variable(std::string_view value, std::string_view name) {
-    for (std::size_t at = value.find('$'); at != std::string_view::npos; at = value.find('$', at + 1)) {
-        std::string_view rest = value.substr(at + 1);
-        if (rest.starts_with('{')) rest.remove_prefix(1);
-        if (!rest.starts_with(name)) continue;
-        rest.remove_prefix(name.size());
-        const auto goes_on = [](char c) { return c == '_' || std::isalnum(static_cast<unsigned char>(c)) != 0; };
-        if (rest.empty() || !goes_on(rest.front())) return true;
-    }
+// Whether a value has this variable in it, however it is written: nginx keeps the indexes of all of them, with -1 at their end.
+bool names_variable(ngx_conf_t* cf, const ngx_http_complex_value_t& value, std::string_view name) {
+    ngx_str_t words = borrowed(name);
+    const auto wanted = static_cast<ngx_uint_t>(ngx_http_get_variable_index(cf, &words));
+    if (value.flushes == nullptr) return false;
+    for (const ngx_uint_t* index = value.flushes; *index != static_cast<ngx_uint_t>(-1); ++index)
+        if (*index == wanted) return true;
     return false;
 }
 
@@ -147,9 +143,10 @@ char* set_content_user(ngx_conf_t* cf, ngx_command_t*, void* conf) noexcept {
     return guarded(cf, "api_key_user", [&]() -> char* {
         if (argument(cf, 1).empty())
             return wrong(cf, "api_key_user takes who asks, for example api_key_user $remote_user;");
-        location.names_remote_user = names_variable(argument(cf, 1), "remote_user");
         location.user = compile_value(cf, 1);
-        return location.user != nullptr ? NGX_CONF_OK : static_cast<char*>(NGX_CONF_ERROR);
+        if (location.user == nullptr) return static_cast<char*>(NGX_CONF_ERROR);
+        location.names_remote_user = names_variable(cf, *location.user, "remote_user");
+        return NGX_CONF_OK;
     });
 }
 

@@ -43,28 +43,24 @@ Target target_of(ngx_http_request_t* r) {
 // One thing that can be done.
 struct Operation {
     Place place;
-    ngx_uint_t method;
-    std::string_view word;  // of the method
+    ngx_uint_t methods;     // NGX_HTTP_…, one or more of them
     std::string_view path;  // apikeyd's
     const NeededScopes ManageScopes::* needed;
     bool has_body;
     Result<PageQuery> (*page)(const QueryParameters&);  // null: there are no parameters
 
-    [[nodiscard]] bool changes() const noexcept { return method != NGX_HTTP_GET && method != NGX_HTTP_HEAD; }
+    [[nodiscard]] bool changes() const noexcept { return (methods & NGX_HTTP_GET) == 0; }
 };
 
+constexpr ngx_uint_t kReading = NGX_HTTP_GET | NGX_HTTP_HEAD;
 constexpr std::array kOperations = {
-    Operation{Place::all, NGX_HTTP_GET, "GET", sidecar::kKeys, &ManageScopes::read, false, key_page_query},
-    Operation{Place::all, NGX_HTTP_HEAD, "HEAD", sidecar::kKeys, &ManageScopes::read, false, key_page_query},
-    Operation{Place::all, NGX_HTTP_POST, "POST", sidecar::kKeys, &ManageScopes::write, true, nullptr},
-    Operation{Place::one, NGX_HTTP_PATCH, "PATCH", sidecar::kKey, &ManageScopes::write, true, nullptr},
-    Operation{Place::one, NGX_HTTP_DELETE, "DELETE", sidecar::kKey, &ManageScopes::write, false, nullptr},
-    Operation{Place::rotation, NGX_HTTP_POST, "POST", sidecar::kRotateKey, &ManageScopes::write, true, nullptr},
-    Operation{Place::changes, NGX_HTTP_GET, "GET", sidecar::kKeyChanges, &ManageScopes::read, false, audit_page_query},
-    Operation{Place::changes, NGX_HTTP_HEAD, "HEAD", sidecar::kKeyChanges, &ManageScopes::read, false,
-              audit_page_query},
-    Operation{Place::me, NGX_HTTP_GET, "GET", sidecar::kOwnKey, &ManageScopes::any, false, nullptr},
-    Operation{Place::me, NGX_HTTP_HEAD, "HEAD", sidecar::kOwnKey, &ManageScopes::any, false, nullptr},
+    Operation{Place::all, kReading, sidecar::kKeys, &ManageScopes::read, false, key_page_query},
+    Operation{Place::all, NGX_HTTP_POST, sidecar::kKeys, &ManageScopes::write, true, nullptr},
+    Operation{Place::one, NGX_HTTP_PATCH, sidecar::kKey, &ManageScopes::write, true, nullptr},
+    Operation{Place::one, NGX_HTTP_DELETE, sidecar::kKey, &ManageScopes::write, false, nullptr},
+    Operation{Place::rotation, NGX_HTTP_POST, sidecar::kRotateKey, &ManageScopes::write, true, nullptr},
+    Operation{Place::changes, kReading, sidecar::kKeyChanges, &ManageScopes::read, false, audit_page_query},
+    Operation{Place::me, kReading, sidecar::kOwnKey, &ManageScopes::any, false, nullptr},
 };
 
 ngx_int_t refuse_method(ngx_http_request_t* r, Place place) {
@@ -87,7 +83,7 @@ bool is_idempotency_key(std::string_view text) {
 }
 
 // Nothing: all is well.
-Answered read_body_fields(ngx_http_request_t* r, const Operation& operation, Question& question) {
+Answered read_body_fields(ngx_http_request_t* r, Question& question) {
     if (is_encoded(r)) return send_problem(r, kMediaType, "The body is taken as it is, without Content-Encoding.");
     if (may_have_body(r) && !equal_ignoring_case(media_type_of(r), "application/json"))
         return send_problem(r, kMediaType, "The body must be Content-Type application/json, in UTF-8.");
@@ -95,7 +91,7 @@ Answered read_body_fields(ngx_http_request_t* r, const Operation& operation, Que
     if (question.body_bytes.value_or(0) > static_cast<off_t>(sidecar::kMostKeyRequestBytes))
         return send_problem(r, kTooLarge, "The body of a request about keys has at most 65536 bytes.");
     const auto keys = fields_of(r, "Idempotency-Key");
-    if (keys.empty() || operation.method != NGX_HTTP_POST) return std::nullopt;
+    if (keys.empty() || r->method != NGX_HTTP_POST) return std::nullopt;
     if (keys.size() > 1 || !is_idempotency_key(keys.front()))
         return send_problem(r, kBadField,
                             "Idempotency-Key must be given once, with 1 to 255 printable characters of ASCII.");
@@ -122,7 +118,7 @@ Result<bool> read_parameters(ngx_http_request_t* r, const LocationConf& conf, co
 Answered check_manage(ngx_http_request_t* r, const LocationConf& conf, ContentRequest& out) {
     const Target target = target_of(r);
     const auto* operation = std::find_if(kOperations.begin(), kOperations.end(), [&](const Operation& each) {
-        return each.place == target.place && each.method == r->method;
+        return each.place == target.place && (each.methods & r->method) != 0;
     });
     const bool is_none = operation == kOperations.end();
     if (is_none && target.place != Place::nowhere) return refuse_method(r, target.place);
@@ -133,12 +129,12 @@ Answered check_manage(ngx_http_request_t* r, const LocationConf& conf, ContentRe
     if (operation->changes()) {
         if (const Answered answered = refuse_unwanted(r, conf)) return answered;
     }
-    if (!target.id.empty() && !is_uuid(target.id)) return send_problem(r, kNotFound, "There is no key of this id.");
-    question.method = operation->word;
+    if (!target.id.empty() && !is_uuid(target.id)) return send_problem(r, kNotFound, sidecar::kNoSuchKey);
+    question.method = view(r->method_name);
     question.path = operation->path;
     question.has_body = operation->has_body;
     if (operation->has_body) {
-        if (const Answered answered = read_body_fields(r, *operation, question)) return answered;
+        if (const Answered answered = read_body_fields(r, question)) return answered;
     }
     if (const auto read = read_parameters(r, conf, *operation, question); !read)
         return send_problem(r, kBadParameter, read.error());

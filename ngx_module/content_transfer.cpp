@@ -84,7 +84,7 @@ Answered check_export(ngx_http_request_t* r, const LocationConf& conf, ContentRe
     Question question;
     if ((r->method & (NGX_HTTP_GET | NGX_HTTP_HEAD)) == 0)
         return not_allowed(r, "GET, HEAD", "Exports are read with GET.");
-    question.method = r->method == NGX_HTTP_HEAD ? "HEAD" : "GET";
+    question.method = view(r->method_name);
     if (const Answered answered = identify(r, conf, needed(conf), question)) return answered;
     const auto suffix = suffix_of(r);
     const bool summary = suffix && *suffix == "summary";

@@ -60,17 +60,16 @@ bool satisfies_any(const GuardedIdentity& guarded) {
 const char* mistake_of(ngx_conf_t* cf, const GuardedIdentity& guarded) {
     if (!is_protected(cf, guarded)) {
         return "says for whom clients act, but nothing here keeps them from being anybody; write auth_basic, "
-               "auth_request, "
-               "ssl_verify_client, allow and deny, or api_key beside it (\"allow all;\" where another module does)";
+               "auth_request, ssl_verify_client, allow and deny, or api_key beside it (\"allow all;\" where another "
+               "module does)";
     }
     if (guarded.conf->names_remote_user && !asks_for_password(cf, guarded)) {
         return "names $remote_user, which is whatever the client says where no password is asked for; write auth_basic "
                "beside it";
     }
     if (satisfies_any(guarded)) {
-        return "does not go with \"satisfy any\": who comes in by one rule would act for whom another one names; use "
-               "two "
-               "locations";
+        return "does not go with \"satisfy any\": who comes in by one rule would act for whom another one names; "
+               "use two locations";
     }
     return nullptr;
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <initializer_list>
 #include <optional>
@@ -139,6 +140,16 @@ inline bool is_null(const PgResult& result, int row, int column) {
 }
 inline int rows(const PgResult& result) {
     return PQntuples(result.get());
+}
+
+// Of a list that is read in pages: of `limit` rows one more was asked for, which tells whether there are any behind them.
+struct PageRows {
+    int rows = 0;
+    bool more = false;
+};
+inline PageRows page_rows(const PgResult& result, std::uint64_t limit) {
+    const bool more = static_cast<std::uint64_t>(rows(result)) > limit;
+    return {rows(result) - (more ? 1 : 0), more};
 }
 
 }  // namespace apikey

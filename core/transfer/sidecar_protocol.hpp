@@ -35,6 +35,9 @@ inline constexpr std::string_view kLengthField = "Apikey-Length";
 // For changes of keys: how long, in milliseconds, nginx may go by what it has cached of a key (the longest valid= + stale=).
 inline constexpr std::string_view kBoundField = "Apikey-Bound";
 
+// What is said of the id of a key that is none, wherever that is seen: the same of one that is somebody else's.
+inline constexpr std::string_view kNoSuchKey = "There is no key of this id.";
+
 // Of a request about keys: no more is taken.
 inline constexpr std::uint64_t kMostKeyRequestBytes = std::uint64_t{64} * 1024;
 

@@ -3,7 +3,7 @@ import type { ComponentChildren } from "preact";
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 
 import type { Problem } from "./api";
-import { ProblemBox, Skeleton, asProblem, useSession } from "./ui";
+import { ProblemBox, Skeleton, failureOf, useSession } from "./ui";
 
 export interface Loaded<T> {
   data: T | undefined;
@@ -27,8 +27,7 @@ export function useLoad<T>(key: string, load: (signal: AbortSignal) => Promise<T
       (data) => controller.signal.aborted || setState({ data, loading: false }),
       (error) => {
         if (controller.signal.aborted) return;
-        const problem = asProblem(error);
-        if (problem.endsSession) session.end(problem);
+        const problem = failureOf(error, session);
         setState((before) => ({ data: before.data, problem, loading: false }));
       },
     );
@@ -68,7 +67,7 @@ export function usePages<T>(key: string, load: (after?: string) => Promise<{ ite
         first.set([...(first.data ?? []), ...page.items]);
         setNext(page.next);
       },
-      (error) => session.say(asProblem(error).message),
+      (error) => session.say(failureOf(error, session).message),
     );
   };
   return { ...first, more: next !== null, loadMore };

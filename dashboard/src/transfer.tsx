@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 
 import { type ImportResult, type Problem, type Query, type RowError, download, upload } from "./api";
 import { plural, size } from "./format";
-import { Dialog, ProblemBox, asProblem, isCancelled, useSession } from "./ui";
+import { Dialog, ProblemBox, failureOf, isCancelled, useSession } from "./ui";
 
 type What = "usage" | "conversations";
 
@@ -32,11 +32,7 @@ export function ExportButtons({ what, query, formats, label, compact }: { what: 
       session.say(`${done.name} is saved: ${size(done.file.size)}.`);
     } catch (error) {
       if (isCancelled(error)) session.say("The export was cancelled; nothing was saved.");
-      else {
-        const failed = asProblem(error);
-        if (failed.endsSession) session.end(failed);
-        setProblem(failed);
-      }
+      else setProblem(failureOf(error, session));
     }
     setRunning(undefined);
   };
@@ -125,9 +121,7 @@ export function ImportDialog({ what, onClose, onImported }: { what: What; onClos
     } catch (error) {
       setStep("choose");
       if (isCancelled(error)) return;
-      const failed = asProblem(error);
-      if (failed.endsSession) session.end(failed);
-      setProblem(failed);
+      setProblem(failureOf(error, session));
     }
   };
   const choose = (chosen: File | undefined) => {

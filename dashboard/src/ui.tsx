@@ -32,6 +32,13 @@ export function asProblem(error: unknown): Problem {
   return error instanceof Problem ? error : new Problem(0, "error", String(error));
 }
 
+// What went wrong, for whoever asked to show it; a key that is refused ends the session besides.
+export function failureOf(error: unknown, session: Session): Problem {
+  const problem = asProblem(error);
+  if (problem.endsSession) session.end(problem);
+  return problem;
+}
+
 // --- in place of something ---
 
 export function Skeleton() {
@@ -149,9 +156,7 @@ export function ActionForm({ act, submit, danger, onClose, children }: { act: ()
     try {
       await act();
     } catch (error) {
-      const failed = asProblem(error);
-      if (failed.endsSession) session.end(failed);
-      setProblem(failed);
+      setProblem(failureOf(error, session));
       setBusy(false);
     }
   };

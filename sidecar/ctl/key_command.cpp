@@ -23,7 +23,7 @@ Actor operator_here() {
     const struct passwd* user = getpwuid(geteuid());
     std::array<char, 256> host{};
     if (gethostname(host.data(), host.size() - 1) != 0) host[0] = '\0';
-    return {user != nullptr ? user->pw_name : std::to_string(geteuid()), kSourceApikeyctl, host.data(), {}};
+    return {user != nullptr ? user->pw_name : std::to_string(geteuid()), kSourceApikeyctl, host.data()};
 }
 
 }  // namespace

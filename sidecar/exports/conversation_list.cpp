@@ -9,9 +9,6 @@
 namespace apikey {
 namespace {
 
-// As long as whoever looks at a page may wait.
-constexpr std::chrono::seconds kLongestList{30};
-
 using Json = nlohmann::ordered_json;
 
 constexpr const char* kPlace = "SELECT created_at FROM conversations WHERE user_id = $1 AND id = $2";
@@ -34,9 +31,9 @@ std::int64_t number(std::string_view digits) {
 }
 
 Json document_of(const PgResult& result, std::uint64_t limit) {
-    const bool more = static_cast<std::uint64_t>(rows(result)) > limit;
+    const auto [shown, more] = page_rows(result, limit);
     Json data = Json::array();
-    for (int row = 0; row < rows(result) - (more ? 1 : 0); ++row) {
+    for (int row = 0; row < shown; ++row) {
         data.push_back({{"id", cell(result, row, 0)},
                         {"title", cell(result, row, 1)},
                         {"model", cell(result, row, 2)},
@@ -53,7 +50,7 @@ Json document_of(const PgResult& result, std::uint64_t limit) {
 
 Result<std::string> list_conversations(Postgres& postgres, const std::string& user,
                                        const ConversationListQuery& query) {
-    UserSnapshot snapshot(postgres, user, kLongestList, Reading::sums);
+    UserSnapshot snapshot(postgres, user, kLongestLook, Reading::sums);
     const auto& [page, range] = query;
     Postgres::Parameter created;
     if (page.after) {

@@ -14,6 +14,9 @@ inline constexpr std::chrono::hours kLongestExport{2};
 // Postgres may look through much that the filters leave out before it has a row.
 inline constexpr std::chrono::minutes kLongestSilence{10};
 
+// Sums and lists: as long as whoever looks at a page may wait.
+inline constexpr std::chrono::seconds kLongestLook{30};
+
 inline void set_range(UserSnapshot& snapshot, const OpenRange& range) {
     if (range.from) snapshot.set("from", format_iso_time(*range.from));
     if (range.until) snapshot.set("until", format_iso_time(*range.until));

@@ -1,6 +1,7 @@
 // The sums of usage, as a JSON document.
 #include "core/json_string.hpp"
 #include "sidecar/exports/export.hpp"
+#include "sidecar/exports/export_session.hpp"
 #include "sidecar/usage_report.hpp"
 #include "sidecar/user_transaction.hpp"
 #include "sidecar/weather.hpp"
@@ -8,8 +9,6 @@
 namespace apikey {
 namespace {
 
-// As long as whoever looks at a page may wait.
-constexpr std::chrono::seconds kLongestSummary{30};
 constexpr std::string_view kInvalidParameterValue = "22023";
 
 void append_sums(std::string& out, const UsageSums& sums) {
@@ -68,7 +67,7 @@ bool set_time_zone(Postgres& postgres, const std::string& zone) {
 }  // namespace
 
 Result<std::string> summarize_usage(Postgres& postgres, const std::string& user, const UsageSummaryQuery& query) {
-    UserSnapshot snapshot(postgres, user, kLongestSummary, Reading::sums);
+    UserSnapshot snapshot(postgres, user, kLongestLook, Reading::sums);
     if (!set_time_zone(postgres, query.time_zone))
         return Error{"timeZone \"" + query.time_zone +
                      "\" is no time zone that Postgres knows; write one like Europe/Paris, or UTC"};

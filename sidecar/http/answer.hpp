@@ -12,6 +12,9 @@ namespace apikey::http {
 
 using Fields = std::vector<std::pair<std::string, std::string>>;
 
+// The Content-Type of most of them.
+inline constexpr const char* kJson = "application/json";
+
 struct Answer {
     int status = 200;
     std::string type;  // its Content-Type

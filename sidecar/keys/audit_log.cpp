@@ -6,9 +6,6 @@
 namespace apikey {
 namespace {
 
-// How long a holder waits for a list.
-constexpr std::chrono::seconds kLongestRead{10};
-
 AuditEntry entry_of(const PgResult& result, int row) {
     AuditEntry entry;
     entry.id = cell(result, row, 0);
@@ -38,8 +35,9 @@ AuditPage read_audit_log(Postgres& postgres, const AuditQuery& query) {
         "ORDER BY id DESC LIMIT $3::bigint",
         {query.user, before, std::to_string(query.limit + 1)});
     AuditPage page;
-    page.more = static_cast<std::uint64_t>(rows(result)) > query.limit;
-    for (int row = 0; row < rows(result) - (page.more ? 1 : 0); ++row)
+    const auto [shown, more] = page_rows(result, query.limit);
+    page.more = more;
+    for (int row = 0; row < shown; ++row)
         page.entries.push_back(entry_of(result, row));
     return page;
 }

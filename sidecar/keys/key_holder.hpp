@@ -11,7 +11,6 @@ struct Actor {
     std::string name;     // a user of the API; of apikeyctl: of the machine
     std::string source;   // api, apikeyctl
     std::string address;  // of the client; empty: none is known
-    std::string key_id;   // by which key; empty: by none
 };
 
 // A key holder who changes its own keys, and none of anybody else's.

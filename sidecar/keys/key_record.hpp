@@ -1,6 +1,7 @@
 // A key as people see it: never its hash, and the key itself only where it was just made.
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <vector>
@@ -27,6 +28,9 @@ struct MadeKey {
     std::string key;
     KeyRecord record;
 };
+
+// How long a holder waits for a list of keys, or of what was done to them.
+inline constexpr std::chrono::seconds kLongestRead{10};
 
 // The columns that record_of() reads, in its order; put between SELECT and FROM, or behind RETURNING.
 extern const char* const kRecordColumns;

@@ -188,7 +188,8 @@ void KeyStore::act_for(const std::string& user, Receipt receipt) {
         "SELECT set_config('apikey.receipt', $1, true), set_config('apikey.actor', $2, true), "
         "set_config('apikey.actor_key', $3, true), set_config('apikey.source', $4, true), "
         "set_config('apikey.address', $5, true)",
-        {std::to_string(receipt), actor_.name, actor_.key_id, actor_.source, actor_.address});
+        {std::to_string(receipt), actor_.name, holder_ ? holder_->key_id : std::string(), actor_.source,
+         actor_.address});
     become_user(postgres_, user);
 }
 

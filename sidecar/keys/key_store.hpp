@@ -51,8 +51,8 @@ class KeyStore {
     std::vector<KeyRecord> list(const std::optional<std::string>& user);
     // A holder's: the newest first, at most `limit`, and only those behind the one with the id `after`. Nothing: that is no key of his.
     std::optional<KeyPage> page(std::uint64_t limit, const std::optional<std::string>& after);
-    // A holder's.
-    KeyRecord find(const std::string& id);
+    // A holder's; `id`: a uuid. Nothing: it is no key of his.
+    std::optional<KeyRecord> find(const std::string& id);
     KeyRecord rename(const std::string& id, const std::string& name, Receipt receipt);
     // A key that is revoked already is announced again.
     KeyRecord revoke(const std::string& id, Receipt receipt);

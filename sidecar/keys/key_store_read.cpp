@@ -1,19 +1,10 @@
 // What KeyStore reads.
-#include <chrono>
 #include <stdexcept>
 
-#include "core/uuid.hpp"
-#include "sidecar/keys/key_refused.hpp"
 #include "sidecar/keys/key_store.hpp"
 #include "sidecar/user_transaction.hpp"
 
 namespace apikey {
-namespace {
-
-// How long a holder waits for a list.
-constexpr std::chrono::seconds kLongestRead{10};
-
-}  // namespace
 
 const KeyHolder& KeyStore::holder() const {
     if (!holder_) throw std::logic_error("an operator has no keys of his own");
@@ -54,21 +45,21 @@ std::optional<KeyPage> KeyStore::page(std::uint64_t limit, const std::optional<s
     const PgResult result = postgres_.query(sql.c_str(), {user, after, made, std::to_string(limit + 1)});
     snapshot.end();
     KeyPage page;
-    page.more = static_cast<std::uint64_t>(rows(result)) > limit;
-    for (int row = 0; row < rows(result) - (page.more ? 1 : 0); ++row)
+    const auto [shown, more] = page_rows(result, limit);
+    page.more = more;
+    for (int row = 0; row < shown; ++row)
         page.keys.push_back(record_of(result, row));
     return page;
 }
 
-KeyRecord KeyStore::find(const std::string& id) {
+std::optional<KeyRecord> KeyStore::find(const std::string& id) {
     const std::string& user = holder().user;
-    if (!is_uuid(id)) throw no_such_key(id);
     UserSnapshot snapshot(postgres_, user, kLongestRead, Reading::sums);
     const std::string sql =
         std::string("SELECT ") + kRecordColumns + " FROM api_keys WHERE id = $1::uuid AND user_id = $2";
     const PgResult result = postgres_.query(sql.c_str(), {id, user});
     snapshot.end();
-    if (rows(result) == 0) throw no_such_key(id);
+    if (rows(result) == 0) return std::nullopt;
     return record_of(result, 0);
 }
 

@@ -61,8 +61,7 @@ KeyHolder holder_of(const http::Exchange& exchange, const std::string& user) {
 }
 
 Actor actor_of(const http::Exchange& exchange, const std::string& user) {
-    return {user, kSourceApi, text_field(exchange, sidecar::kAddressField).value_or(std::string()),
-            text_field(exchange, sidecar::kKeyField).value_or(std::string())};
+    return {user, kSourceApi, text_field(exchange, sidecar::kAddressField).value_or(std::string())};
 }
 
 }  // namespace apikey

@@ -7,7 +7,6 @@ namespace apikey {
 namespace {
 
 constexpr const char* kCsv = "text/csv; charset=utf-8";
-constexpr const char* kJson = "application/json";
 
 ExportHooks count_into(TransferLog& log) {
     ExportHooks hooks;
@@ -36,7 +35,7 @@ void Routes::export_usage(http::Exchange& exchange, const std::string& user) {
     transfer(exchange, user, "export usage", [&](TransferLog& log) {
         const CountedBytes counted(exchange, log);
         auto postgres = postgres_.take(exchange.socket());
-        ByteSink& sink = exchange.stream(query.format == TransferFormat::csv ? kCsv : kJson);
+        ByteSink& sink = exchange.stream(query.format == TransferFormat::csv ? kCsv : http::kJson);
         log.rows = apikey::export_usage(*postgres, user, query, sink, count_into(log));
         postgres.give_back();
         slot.give_back();
@@ -50,7 +49,8 @@ void Routes::export_conversations(http::Exchange& exchange, const std::string& u
     transfer(exchange, user, "export conversations", [&](TransferLog& log) {
         const CountedBytes counted(exchange, log);
         auto postgres = postgres_.take(exchange.socket());
-        const auto rows = apikey::export_conversations(*postgres, user, query, exchange.stream(kJson), count_into(log));
+        const auto rows =
+            apikey::export_conversations(*postgres, user, query, exchange.stream(http::kJson), count_into(log));
         postgres.give_back();
         if (!rows) {
             throw http::Refused(http::problem(404, "not_found", "Not found", "There is no conversation of this id."));
@@ -86,7 +86,7 @@ void Routes::summarize(http::Exchange& exchange, const std::string& user, const 
         std::string document = summary(*postgres);
         postgres.give_back();
         slot.give_back();
-        exchange.answer({200, kJson, std::move(document), {}});
+        exchange.answer({200, http::kJson, std::move(document), {}});
     });
 }
 

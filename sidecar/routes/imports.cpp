@@ -12,7 +12,7 @@ namespace {
 // 200, 422 with the rows that are wrong, or 400 where it is no such file at all.
 http::Answer answer_of(const ImportOutcome& outcome) {
     if (!outcome.malformed.empty()) return http::problem(400, "malformed_file", "File not readable", outcome.malformed);
-    if (outcome.errors.empty()) return {200, "application/json", import_answer(outcome) + "\n", {}};
+    if (outcome.errors.empty()) return {200, http::kJson, import_answer(outcome) + "\n", {}};
     return http::problem(422, "invalid_rows", "Rows not valid",
                          "Nothing was imported: errors says what is wrong in which row.", {},
                          import_error_members(outcome));

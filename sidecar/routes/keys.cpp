@@ -18,7 +18,6 @@
 namespace apikey {
 namespace {
 
-constexpr const char* kJson = "application/json";
 constexpr std::string_view kTooLongForItsColumn = "22001";
 constexpr std::string_view kRaisedByATrigger = "P0001";
 constexpr std::string_view kSerializationFailure = "40001";
@@ -54,8 +53,7 @@ std::string id_of(const http::Exchange& exchange) {
 
 http::Answer answer_of(const KeyRefused& refused) {
     switch (refused.why()) {
-        case KeyRefused::Why::no_such_key:
-            return http::problem(404, "not_found", "Not found", "There is no key of this id.");
+        case KeyRefused::Why::no_such_key: return http::problem(404, "not_found", "Not found", sidecar::kNoSuchKey);
         case KeyRefused::Why::not_active: return http::problem(409, "key_not_active", "Key not active", refused.what());
         case KeyRefused::Why::exceeds_rights:
             return http::problem(403, "exceeds_own_rights", "More than the key that asks may do", refused.what());
@@ -131,12 +129,8 @@ void Routes::list_key_changes(http::Exchange& exchange, const std::string& user)
 void Routes::show_own_key(http::Exchange& exchange, const std::string& user) {
     const std::string id = holder_of(exchange, user).key_id;
     read_keys(exchange, user, [&](Postgres&, KeyStore& store) {
-        Json key = nullptr;
-        try {
-            if (!id.empty()) key = to_json(store.find(id), Reader::holder);
-        } catch (const KeyRefused&) {  // NOLINT(bugprone-empty-catch)
-        }
-        return Json{{"success", true}, {"user", user}, {"key", std::move(key)}};
+        const auto key = id.empty() ? std::nullopt : store.find(id);
+        return Json{{"success", true}, {"user", user}, {"key", key ? to_json(*key, Reader::holder) : Json(nullptr)}};
     });
 }
 
@@ -148,7 +142,7 @@ void Routes::read_keys(http::Exchange& exchange, const std::string& user, const 
         const Json json = read(*postgres, store);
         postgres.give_back();
         slot.give_back();
-        exchange.answer({200, kJson, text_of(json) + "\n", {}});
+        exchange.answer({200, http::kJson, text_of(json) + "\n", {}});
     });
 }
 
@@ -211,7 +205,7 @@ void Routes::change_key(http::Exchange& exchange, const std::string& user, int s
         if (!confirmation.in_force()) json["bound"] = number_field(exchange, sidecar::kBoundField).value_or(0);
         give_back(postgres, listener);
         slot.give_back();
-        exchange.answer({confirmation.in_force() ? status : 202, kJson, text_of(json) + "\n", {}});
+        exchange.answer({confirmation.in_force() ? status : 202, http::kJson, text_of(json) + "\n", {}});
     });
 }
 
