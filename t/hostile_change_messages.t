@@ -65,7 +65,7 @@ with Test() as t:
     nginx, heard = t.nginx(CONF, redis=redis), Applied(redis)
     t.ok(nginx.wait_watching(1), "the worker hears of changes")
     nginx.get("/", alice)
-    t.ok(is_cached(), "alice is in the cache")
+    t.ok(wait_for(is_cached), "alice is in the cache")
     before, messages, publisher = nginx.metrics(), no_changes(alice), redis.client()
 
     # What is no change.
